@@ -1,0 +1,301 @@
+//! Votes against requirements.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ApprovalRules, Distinct, Requirement, SelfApproval,
+    matching::seat,
+    round::{Parties, StageOpening},
+    vote::{Verdict, Vote},
+};
+use crate::ids::{ActorId, Digest, RequirementId, Timestamp};
+
+/// All an evaluation looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Ballot<'a> {
+    /// What is required.
+    pub rules: &'a ApprovalRules,
+    /// When stages opened.
+    pub openings: &'a [StageOpening],
+    /// The live votes.
+    pub votes: &'a [Vote],
+    /// What is to be approved. Votes on anything else do not count.
+    pub subject: &'a Digest,
+    /// Whose votes do not count unless self-approval is allowed.
+    pub parties: &'a Parties,
+}
+
+/// Where a ballot stands.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every requirement is satisfied.
+    Satisfied,
+    /// This stage is open and waits for votes.
+    Open {
+        /// The stage.
+        stage: u16,
+    },
+    /// A requirement was denied by as many as its threshold says.
+    Denied {
+        /// The requirement.
+        requirement: RequirementId,
+    },
+    /// The deadline of an open requirement has passed.
+    Expired {
+        /// The requirement.
+        requirement: RequirementId,
+        /// Its deadline.
+        deadline: Timestamp,
+    },
+}
+
+/// How one requirement stands.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequirementStatus {
+    /// Its stage has not opened.
+    Waiting,
+    /// It has open seats.
+    Open,
+    /// All its seats are filled.
+    Satisfied,
+    /// Its deny threshold is reached.
+    Denied,
+    /// Its deadline passed with open seats.
+    Expired,
+}
+
+/// One requirement in an evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequirementEvaluation {
+    /// The requirement.
+    pub id: RequirementId,
+    /// How it stands.
+    pub status: RequirementStatus,
+    /// Its seats.
+    pub seats: u16,
+    /// Who fills seats, sorted. Where somebody could sit in two requirements this shows one of
+    /// the possible seatings; the outcome is the same for all.
+    pub filled: Vec<ActorId>,
+    /// Who denied, sorted.
+    pub denied_by: Vec<ActorId>,
+    /// Its deadline, once its stage has opened.
+    pub deadline: Option<Timestamp>,
+}
+
+impl RequirementEvaluation {
+    /// Seats still open.
+    #[must_use]
+    pub fn open_seats(&self) -> usize {
+        usize::from(self.seats).saturating_sub(self.filled.len())
+    }
+}
+
+/// One stage in an evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageEvaluation {
+    /// The stage.
+    pub stage: u16,
+    /// Its requirements, by id.
+    pub requirements: Vec<RequirementEvaluation>,
+}
+
+/// What votes and requirements come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluation {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The stages, in order.
+    pub stages: Vec<StageEvaluation>,
+}
+
+impl Evaluation {
+    /// Every requirement, by stage and id.
+    pub fn requirements(&self) -> impl Iterator<Item = &RequirementEvaluation> {
+        self.stages.iter().flat_map(|stage| &stage.requirements)
+    }
+
+    /// How many seats are filled.
+    #[must_use]
+    pub fn filled_seats(&self) -> usize {
+        self.requirements().map(|r| r.filled.len()).sum()
+    }
+
+    /// The earliest deadline of an open requirement.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.requirements()
+            .filter(|r| {
+                matches!(
+                    r.status,
+                    RequirementStatus::Open | RequirementStatus::Expired
+                )
+            })
+            .filter_map(|r| r.deadline)
+            .min()
+    }
+}
+
+/// Decides from requirements and votes where a ballot stands.
+///
+/// Pure, and independent of the order of votes: seats are filled by maximum matching, one person
+/// fills one seat (in the whole request or in each requirement, as the rules say). An approval
+/// added never turns a satisfied stage into an open one.
+///
+/// A denial counts in every requirement of its stage that asks for the voter. It counts even
+/// where the seats are filled already, as long as the request waits for anything at all.
+#[must_use]
+pub fn evaluate(ballot: &Ballot<'_>, now: Timestamp) -> Evaluation {
+    let votes = counted_votes(ballot);
+    let mut outcome = None;
+    let mut denied = None;
+    let mut stages = Vec::new();
+    for (stage, requirements) in ballot.rules.stages() {
+        let opened = ballot
+            .openings
+            .iter()
+            .find(|o| o.stage == stage)
+            .map(|o| o.at);
+        let here: Vec<&Vote> = votes.iter().copied().filter(|v| v.stage == stage).collect();
+        let seated = seat_votes(ballot.rules.distinct_rule(), requirements, &here);
+        let mut satisfied = true;
+        let mut evaluated = Vec::with_capacity(requirements.len());
+        for (requirement, filled) in requirements.iter().zip(seated) {
+            let denied_by: Vec<ActorId> = here
+                .iter()
+                .filter(|v| v.verdict == Verdict::Deny && asks_for(requirement, v))
+                .map(|v| v.actor.clone())
+                .collect();
+            let deadline = opened
+                .zip(requirement.lifetime())
+                .map(|(at, lifetime)| at.saturating_add(lifetime));
+            let full = filled.len() == usize::from(requirement.seat_count());
+            satisfied &= full;
+            let status = if denied_by.len() >= usize::from(requirement.deny_threshold()) {
+                denied.get_or_insert_with(|| requirement.id().clone());
+                RequirementStatus::Denied
+            } else if full {
+                RequirementStatus::Satisfied
+            } else if outcome.is_some() {
+                RequirementStatus::Waiting
+            } else if deadline.is_some_and(|deadline| deadline <= now) {
+                RequirementStatus::Expired
+            } else {
+                RequirementStatus::Open
+            };
+            evaluated.push(RequirementEvaluation {
+                id: requirement.id().clone(),
+                status,
+                seats: requirement.seat_count(),
+                filled,
+                denied_by,
+                deadline,
+            });
+        }
+        if outcome.is_none() && !satisfied {
+            let expired = evaluated
+                .iter()
+                .filter(|r| r.status == RequirementStatus::Expired)
+                .filter_map(|r| Some((r.deadline?, r.id.clone())))
+                .min();
+            outcome = Some(match expired {
+                Some((deadline, requirement)) => Outcome::Expired {
+                    requirement,
+                    deadline,
+                },
+                None => Outcome::Open { stage },
+            });
+        }
+        stages.push(StageEvaluation {
+            stage,
+            requirements: evaluated,
+        });
+    }
+    let outcome = match denied {
+        Some(requirement) => Outcome::Denied { requirement },
+        None => outcome.unwrap_or(Outcome::Satisfied),
+    };
+    Evaluation { outcome, stages }
+}
+
+/// Whether the requirement asks for the voter, as the evidence of the vote says.
+pub(super) fn asks_for(requirement: &Requirement, vote: &Vote) -> bool {
+    requirement.selector().matches(&vote.actor, &vote.evidence)
+}
+
+/// The votes that count, sorted by voter. A request never holds two live votes of one person for
+/// one purpose; if a document does, the earliest by stage, time and operation counts.
+fn counted_votes<'a>(ballot: &Ballot<'a>) -> Vec<&'a Vote> {
+    let mut counted: BTreeMap<(&ActorId, u16), &Vote> = BTreeMap::new();
+    for vote in ballot.votes {
+        let barred = ballot.rules.self_approval_rule() == SelfApproval::Forbid
+            && ballot.parties.include(&vote.actor, &vote.evidence);
+        if barred || vote.subject != *ballot.subject {
+            continue;
+        }
+        let scope = match ballot.rules.distinct_rule() {
+            Distinct::Request => 0,
+            Distinct::Requirement => vote.stage,
+        };
+        let rank = |v: &Vote| (v.stage, v.at, v.operation);
+        counted
+            .entry((&vote.actor, scope))
+            .and_modify(|known| {
+                if rank(vote) < rank(known) {
+                    *known = vote;
+                }
+            })
+            .or_insert(vote);
+    }
+    counted.into_values().collect()
+}
+
+/// Who sits in which of the requirements of one stage.
+fn seat_votes(
+    distinct: Distinct,
+    requirements: &[Requirement],
+    votes: &[&Vote],
+) -> Vec<Vec<ActorId>> {
+    let approvals: Vec<&Vote> = votes
+        .iter()
+        .copied()
+        .filter(|v| v.verdict == Verdict::Approve)
+        .collect();
+    let seated = match distinct {
+        Distinct::Request => {
+            let edges: Vec<Vec<usize>> = approvals
+                .iter()
+                .map(|vote| {
+                    (0..requirements.len())
+                        .filter(|r| asks_for(&requirements[*r], vote))
+                        .collect()
+                })
+                .collect();
+            let seats: Vec<usize> = requirements
+                .iter()
+                .map(|r| usize::from(r.seat_count()))
+                .collect();
+            seat(&edges, &seats)
+        }
+        Distinct::Requirement => requirements
+            .iter()
+            .map(|requirement| {
+                (0..approvals.len())
+                    .filter(|v| asks_for(requirement, approvals[*v]))
+                    .take(usize::from(requirement.seat_count()))
+                    .collect()
+            })
+            .collect(),
+    };
+    seated
+        .into_iter()
+        .map(|mut people| {
+            people.sort_unstable();
+            people
+                .into_iter()
+                .map(|v| approvals[v].actor.clone())
+                .collect()
+        })
+        .collect()
+}

@@ -1,0 +1,127 @@
+//! Whether a quorum can still be reached.
+
+use super::{
+    Distinct, Membership, Requirement, SelfApproval,
+    evaluate::{Ballot, asks_for},
+    matching::seat,
+    vote::Verdict,
+};
+use crate::ids::{ActorId, RequirementId};
+
+/// Somebody who could still vote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who.
+    pub actor: ActorId,
+    /// Roles and groups.
+    pub membership: Membership,
+}
+
+/// A requirement too few people are left for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// The requirement.
+    pub requirement: RequirementId,
+    /// Its seats.
+    pub seats: u16,
+    /// How many of them can be filled at most, together with all others.
+    pub fillable: usize,
+}
+
+/// Whether everybody together could satisfy the rules. Empty `short` means they could.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The requirements that would stay open.
+    pub short: Vec<Shortage>,
+}
+
+impl Reach {
+    /// Whether the rules can be satisfied.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.short.is_empty()
+    }
+}
+
+/// Seats the live votes and then everybody in `candidates` who has not voted, and tells which
+/// requirements would still have open seats.
+///
+/// Parties are left out as the rules say. Where several requirements compete for the same people,
+/// which of them comes out short depends on the order of requirements; whether any does, does not.
+#[must_use]
+pub fn reach(ballot: &Ballot<'_>, candidates: &[Candidate]) -> Reach {
+    let requirements = ballot.rules.requirements();
+    let barred = |actor: &ActorId, membership: &Membership| {
+        ballot.rules.self_approval_rule() == SelfApproval::Forbid
+            && ballot.parties.include(actor, membership)
+    };
+    let votes = || {
+        ballot.votes.iter().filter(|v| {
+            v.subject == *ballot.subject
+                && v.verdict == Verdict::Approve
+                && !barred(&v.actor, &v.evidence)
+        })
+    };
+    let free = |stage: Option<u16>| {
+        candidates.iter().filter(move |c| {
+            !barred(&c.actor, &c.membership)
+                && !ballot
+                    .votes
+                    .iter()
+                    .any(|v| v.actor == c.actor && stage.is_none_or(|stage| stage == v.stage))
+        })
+    };
+    let fits = |r: &Requirement, c: &Candidate| r.selector().matches(&c.actor, &c.membership);
+    let fillable: Vec<usize> = match ballot.rules.distinct_rule() {
+        Distinct::Request => {
+            let seats: Vec<usize> = requirements
+                .iter()
+                .map(|r| usize::from(r.seat_count()))
+                .collect();
+            let seats_in_all: usize = seats.iter().sum();
+            let mut edges: Vec<Vec<usize>> = votes()
+                .map(|vote| {
+                    (0..requirements.len())
+                        .filter(|r| {
+                            requirements[*r].stage() == vote.stage
+                                && asks_for(&requirements[*r], vote)
+                        })
+                        .collect()
+                })
+                .collect();
+            // A requirement with as many candidates as there are seats in all can always be
+            // filled, so more of them need not be looked at.
+            let mut wanted = vec![seats_in_all; requirements.len()];
+            for candidate in free(None) {
+                let open: Vec<usize> = (0..requirements.len())
+                    .filter(|r| wanted[*r] > 0 && fits(&requirements[*r], candidate))
+                    .collect();
+                if !open.is_empty() {
+                    open.iter().for_each(|r| wanted[*r] -= 1);
+                    edges.push(open);
+                }
+            }
+            seat(&edges, &seats).iter().map(Vec::len).collect()
+        }
+        Distinct::Requirement => requirements
+            .iter()
+            .map(|r| {
+                votes()
+                    .filter(|v| v.stage == r.stage() && asks_for(r, v))
+                    .count()
+                    + free(Some(r.stage())).filter(|c| fits(r, c)).count()
+            })
+            .collect(),
+    };
+    let short = requirements
+        .iter()
+        .zip(fillable)
+        .filter(|(r, fillable)| *fillable < usize::from(r.seat_count()))
+        .map(|(r, fillable)| Shortage {
+            requirement: r.id().clone(),
+            seats: r.seat_count(),
+            fillable,
+        })
+        .collect();
+    Reach { short }
+}

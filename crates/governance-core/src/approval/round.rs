@@ -1,0 +1,135 @@
+//! One round of approvals.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ApprovalRules, Membership,
+    evaluate::{Ballot, Evaluation, evaluate},
+    vote::Vote,
+};
+use crate::ids::{ActorId, Digest, StateVersion, Timestamp};
+
+/// When a stage opened for votes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageOpening {
+    /// The stage.
+    pub stage: u16,
+    /// Store time.
+    pub at: Timestamp,
+}
+
+/// The people a change belongs to: who asked for it, for whom, and with whom. None of them, and
+/// nobody who acts for one of them, fills a seat unless the rules allow it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Parties(BTreeSet<ActorId>);
+
+impl Parties {
+    /// Parties of these actors.
+    #[must_use]
+    pub fn new(actors: impl IntoIterator<Item = ActorId>) -> Self {
+        Self(actors.into_iter().collect())
+    }
+
+    /// Whether the actor is one of them or acts for one.
+    #[must_use]
+    pub fn include(&self, actor: &ActorId, membership: &Membership) -> bool {
+        self.0.contains(actor) || !self.0.is_disjoint(&membership.acts_for)
+    }
+
+    /// The actors.
+    pub fn iter(&self) -> impl Iterator<Item = &ActorId> {
+        self.0.iter()
+    }
+}
+
+/// One round of approvals: what is asked for, on which version of the state, and the live votes.
+///
+/// A round without requirements is an automatic approval. A renewed approval begins a new round;
+/// votes of earlier rounds are in the history only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    pub(crate) number: u32,
+    pub(crate) version: StateVersion,
+    pub(crate) subject: Digest,
+    pub(crate) opened_at: Timestamp,
+    pub(crate) rules: ApprovalRules,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stages: Vec<StageOpening>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) votes: Vec<Vote>,
+}
+
+impl Round {
+    /// Counted from 1.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Version of the state that is to be approved. Never changes within a round.
+    #[must_use]
+    pub const fn version(&self) -> StateVersion {
+        self.version
+    }
+
+    /// Digest of what is to be approved: request, payload, classification, version, round and
+    /// rules. Votes name it.
+    #[must_use]
+    pub const fn subject(&self) -> &Digest {
+        &self.subject
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn opened_at(&self) -> Timestamp {
+        self.opened_at
+    }
+
+    /// What is required.
+    #[must_use]
+    pub const fn rules(&self) -> &ApprovalRules {
+        &self.rules
+    }
+
+    /// The live votes, in the order they came.
+    #[must_use]
+    pub fn votes(&self) -> &[Vote] {
+        &self.votes
+    }
+
+    /// When each stage opened.
+    #[must_use]
+    pub fn stage_openings(&self) -> &[StageOpening] {
+        &self.stages
+    }
+
+    /// Where the round stands.
+    #[must_use]
+    pub fn evaluate(&self, parties: &Parties, now: Timestamp) -> Evaluation {
+        evaluate(&self.ballot(parties), now)
+    }
+
+    pub(crate) fn ballot<'a>(&'a self, parties: &'a Parties) -> Ballot<'a> {
+        Ballot {
+            rules: &self.rules,
+            openings: &self.stages,
+            votes: &self.votes,
+            subject: &self.subject,
+            parties,
+        }
+    }
+
+    pub(crate) fn footprint(&self) -> usize {
+        110 + self
+            .rules
+            .requirements()
+            .iter()
+            .map(super::Requirement::footprint)
+            .sum::<usize>()
+            + self.votes.iter().map(Vote::footprint).sum::<usize>()
+            + self.stages.len() * 24
+    }
+}

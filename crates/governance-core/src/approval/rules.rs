@@ -1,0 +1,241 @@
+//! All that a request needs to be approved.
+
+use serde::{Deserialize, Serialize};
+
+use super::{InvalidRequirement, Requirement};
+use crate::ids::RequirementId;
+
+/// How often one person may sit.
+#[non_exhaustive]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Distinct {
+    /// Once in each requirement.
+    Requirement,
+    /// Once in the whole request. The default.
+    #[default]
+    Request,
+}
+
+/// Whether the requester may approve.
+#[non_exhaustive]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum SelfApproval {
+    /// Yes.
+    Allow,
+    /// No, nor anybody who acts for the requester. The default.
+    #[default]
+    Forbid,
+}
+
+/// Who may execute what was approved.
+#[non_exhaustive]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutorRule {
+    /// Anybody who is authorized.
+    #[default]
+    Anyone,
+    /// Anybody but the requester and those who act for the requester.
+    NotRequester,
+    /// Anybody but these and the approvers.
+    NotRequesterOrApprover,
+}
+
+/// Requirements and the rules that hold for all of them. Empty rules are what an automatic
+/// approval looks like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRules {
+    requirements: Vec<Requirement>,
+    #[serde(default)]
+    distinct: Distinct,
+    #[serde(default)]
+    self_approval: SelfApproval,
+    #[serde(default)]
+    executor: ExecutorRule,
+}
+
+/// Rules that cannot be united.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleConflict {
+    /// One requirement is not well formed.
+    #[error("requirement {id}: {problem}")]
+    Invalid {
+        /// The requirement.
+        id: RequirementId,
+        /// What is wrong with it.
+        #[source]
+        problem: InvalidRequirement,
+    },
+    /// Two requirements of one id differ.
+    #[error("two different requirements are called {id}")]
+    Different {
+        /// The id.
+        id: RequirementId,
+    },
+    /// More requirements than a request may have.
+    #[error(
+        "{count} requirements asked for, at most {} are allowed",
+        ApprovalRules::MAX_REQUIREMENTS
+    )]
+    TooMany {
+        /// Requirements asked for.
+        count: usize,
+    },
+}
+
+impl RuleConflict {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { problem, .. } => problem.code(),
+            Self::Different { .. } => "rules.different_requirements",
+            Self::TooMany { .. } => "rules.too_many_requirements",
+        }
+    }
+}
+
+impl ApprovalRules {
+    /// Most requirements of one request.
+    pub const MAX_REQUIREMENTS: usize = 64;
+
+    /// Rules with these requirements and the default, strict separation of duties.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleConflict`] when a requirement is not well formed, two of one id differ, or there are
+    /// too many.
+    pub fn new(requirements: impl IntoIterator<Item = Requirement>) -> Result<Self, RuleConflict> {
+        let mut rules = Self::default();
+        for requirement in requirements {
+            rules.add(requirement)?;
+        }
+        Ok(rules)
+    }
+
+    fn add(&mut self, requirement: Requirement) -> Result<(), RuleConflict> {
+        requirement
+            .check()
+            .map_err(|problem| RuleConflict::Invalid {
+                id: requirement.id().clone(),
+                problem,
+            })?;
+        if let Some(known) = self
+            .requirements
+            .iter()
+            .find(|r| r.id() == requirement.id())
+        {
+            if *known != requirement {
+                return Err(RuleConflict::Different {
+                    id: requirement.id().clone(),
+                });
+            }
+            return Ok(());
+        }
+        if self.requirements.len() == Self::MAX_REQUIREMENTS {
+            return Err(RuleConflict::TooMany {
+                count: Self::MAX_REQUIREMENTS + 1,
+            });
+        }
+        let at = self
+            .requirements
+            .partition_point(|r| (r.stage(), r.id()) < (requirement.stage(), requirement.id()));
+        self.requirements.insert(at, requirement);
+        Ok(())
+    }
+
+    /// Sets how often one person may sit.
+    #[must_use]
+    pub const fn distinct(mut self, distinct: Distinct) -> Self {
+        self.distinct = distinct;
+        self
+    }
+
+    /// Sets whether the requester may approve.
+    #[must_use]
+    pub const fn self_approval(mut self, rule: SelfApproval) -> Self {
+        self.self_approval = rule;
+        self
+    }
+
+    /// Sets who may execute.
+    #[must_use]
+    pub const fn executor(mut self, rule: ExecutorRule) -> Self {
+        self.executor = rule;
+        self
+    }
+
+    /// Both: all requirements, and of each other rule the stricter one.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleConflict`] when two requirements of one id differ or there are too many.
+    pub fn unite(mut self, other: Self) -> Result<Self, RuleConflict> {
+        for requirement in other.requirements {
+            self.add(requirement)?;
+        }
+        self.distinct = self.distinct.max(other.distinct);
+        self.self_approval = self.self_approval.max(other.self_approval);
+        self.executor = self.executor.max(other.executor);
+        Ok(self)
+    }
+
+    /// The requirements, by stage and id.
+    #[must_use]
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
+    }
+
+    /// Whether nothing is required.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
+    /// How often one person may sit.
+    #[must_use]
+    pub const fn distinct_rule(&self) -> Distinct {
+        self.distinct
+    }
+
+    /// Whether the requester may approve.
+    #[must_use]
+    pub const fn self_approval_rule(&self) -> SelfApproval {
+        self.self_approval
+    }
+
+    /// Who may execute.
+    #[must_use]
+    pub const fn executor_rule(&self) -> ExecutorRule {
+        self.executor
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> impl Iterator<Item = (u16, &[Requirement])> {
+        self.requirements
+            .chunk_by(|a, b| a.stage() == b.stage())
+            .map(|group| (group[0].stage(), group))
+    }
+
+    /// Whether these rules ask for nothing that `granted` did not ask for: the same requirements
+    /// or fewer, and no stricter separation.
+    #[must_use]
+    pub fn are_covered_by(&self, granted: &Self) -> bool {
+        self.requirements
+            .iter()
+            .all(|r| granted.requirements.contains(r))
+            && (self.is_empty()
+                || (self.distinct <= granted.distinct
+                    && self.self_approval <= granted.self_approval
+                    && self.executor <= granted.executor))
+    }
+}

@@ -1,0 +1,17 @@
+//! stub docs
+pub mod approval;
+pub mod context;
+pub mod decision;
+pub mod effects;
+pub mod ids;
+pub mod intent;
+pub mod request;
+pub mod status;
+pub use approval::*;
+pub use context::*;
+pub use decision::*;
+pub use effects::*;
+pub use ids::*;
+pub use intent::*;
+pub use request::*;
+pub use status::*;

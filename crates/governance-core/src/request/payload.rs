@@ -1,0 +1,134 @@
+//! The mutation itself, as it is stored.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::ids::{Digest, MutationType};
+
+/// The mutation itself: type name, schema version, encoded body and the body's SHA-256 digest.
+/// What runs is decoded from here, so what was approved is what runs.
+///
+/// Bodies are MessagePack with named fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    mutation: MutationType,
+    schema: u32,
+    body: Bytes,
+    digest: Digest,
+}
+
+impl Payload {
+    /// Encodes a mutation.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError::Encode`] when the value cannot be encoded.
+    pub fn encode<T: Serialize>(
+        mutation: MutationType,
+        schema: u32,
+        value: &T,
+    ) -> Result<Self, PayloadError> {
+        let body: Bytes = encode(value)?.into();
+        Ok(Self {
+            mutation,
+            schema,
+            digest: Digest::of(&body),
+            body,
+        })
+    }
+
+    /// Decodes the body after checking it against its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError::DigestMismatch`] when the body was changed, [`PayloadError::Decode`] when
+    /// it is not a `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        self.verify()?;
+        decode(&self.body)
+    }
+
+    /// Checks the body against its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError::DigestMismatch`].
+    pub fn verify(&self) -> Result<(), PayloadError> {
+        if Digest::of(&self.body) == self.digest {
+            Ok(())
+        } else {
+            Err(PayloadError::DigestMismatch)
+        }
+    }
+
+    /// The mutation's type name.
+    #[must_use]
+    pub const fn mutation(&self) -> &MutationType {
+        &self.mutation
+    }
+
+    /// Version of the form of the body.
+    #[must_use]
+    pub const fn schema(&self) -> u32 {
+        self.schema
+    }
+
+    /// The encoded mutation.
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// SHA-256 of the body.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
+/// Encodes a payload or state: MessagePack with named fields.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, PayloadError> {
+    rmp_serde::to_vec_named(value).map_err(PayloadError::Encode)
+}
+
+/// Decodes a payload or state, all of it.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    let value = T::deserialize(&mut reader).map_err(PayloadError::Decode)?;
+    if reader.get_ref().is_empty() {
+        Ok(value)
+    } else {
+        Err(PayloadError::TrailingBytes)
+    }
+}
+
+/// A payload or state that cannot be encoded or decoded.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// It cannot be encoded.
+    #[error("cannot be encoded")]
+    Encode(#[source] rmp_serde::encode::Error),
+    /// It is not what it should be.
+    #[error("cannot be decoded")]
+    Decode(#[source] rmp_serde::decode::Error),
+    /// Something follows it.
+    #[error("has bytes behind its end")]
+    TrailingBytes,
+    /// It is not what its digest says.
+    #[error("does not match its digest")]
+    DigestMismatch,
+}
+
+impl PayloadError {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Encode(_) => "payload.encode",
+            Self::Decode(_) => "payload.decode",
+            Self::TrailingBytes => "payload.trailing_bytes",
+            Self::DigestMismatch => "payload.digest_mismatch",
+        }
+    }
+}
