@@ -133,6 +133,13 @@ macro_rules! name_type {
             }
         }
 
+        impl From<&$name> for Arc<str> {
+            /// Shares the text; nothing is copied.
+            fn from(name: &$name) -> Self {
+                Self::clone(&name.0)
+            }
+        }
+
         impl FromStr for $name {
             type Err = InvalidName;
 
