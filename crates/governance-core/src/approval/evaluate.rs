@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ApprovalRules, Distinct, Requirement, SelfApproval,
+    ApprovalRules, Distinct, Membership, Requirement, SelfApproval,
     matching::seat,
     round::{Parties, StageOpening},
     vote::{Verdict, Vote},
@@ -217,6 +217,48 @@ pub fn evaluate(ballot: &Ballot<'_>, now: Timestamp) -> Evaluation {
         None => outcome.unwrap_or(Outcome::Satisfied),
     };
     Evaluation { outcome, stages }
+}
+
+/// Whether one more approval, by somebody who has no vote yet, would fill a seat in a stage.
+pub(crate) fn fills_a_seat(
+    ballot: &Ballot<'_>,
+    stage: u16,
+    actor: &ActorId,
+    membership: &Membership,
+) -> bool {
+    let rules = ballot.rules.requirements();
+    let requirements: Vec<&Requirement> = rules.iter().filter(|r| r.stage() == stage).collect();
+    let votes = counted_votes(ballot);
+    let approvals = votes
+        .into_iter()
+        .filter(|v| v.stage == stage && v.verdict == Verdict::Approve);
+    let asked = |r: &Requirement| r.selector().matches(actor, membership);
+    match ballot.rules.distinct_rule() {
+        Distinct::Request => {
+            let among = |fits: &dyn Fn(&Requirement) -> bool| -> Vec<usize> {
+                (0..requirements.len())
+                    .filter(|r| fits(requirements[*r]))
+                    .collect()
+            };
+            let mut edges: Vec<Vec<usize>> =
+                approvals.map(|v| among(&|r| asks_for(r, v))).collect();
+            let newcomer = edges.len();
+            edges.push(among(&asked));
+            let seats: Vec<usize> = requirements
+                .iter()
+                .map(|r| usize::from(r.seat_count()))
+                .collect();
+            // Whoever is seated stays seated, so the newcomer sits only if there is a seat more.
+            let seated = seat(&edges, &seats);
+            seated.iter().any(|people| people.contains(&newcomer))
+        }
+        Distinct::Requirement => {
+            let approvals: Vec<&Vote> = approvals.collect();
+            requirements.into_iter().filter(|r| asked(r)).any(|r| {
+                approvals.iter().filter(|v| asks_for(r, v)).count() < usize::from(r.seat_count())
+            })
+        }
+    }
 }
 
 /// Whether the requirement asks for the voter, as the evidence of the vote says.

@@ -14,6 +14,7 @@ mod rules;
 mod selector;
 mod vote;
 
+pub(crate) use evaluate::fills_a_seat;
 pub use evaluate::{
     Ballot, Evaluation, Outcome, RequirementEvaluation, RequirementStatus, StageEvaluation,
     evaluate,

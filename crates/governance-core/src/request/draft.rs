@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Failure, Judgement, MutationRequest, RequestError};
+use super::{
+    Failure, Judgement, MutationRequest, RequestError,
+    eligibility::{Poll, Voter},
+};
 use crate::{
     approval::{
-        Ballot, Candidate, Denial, Distinct, Membership, Outcome, Requirement, RequirementStatus,
-        Round, SelfApproval, Shortage, StageOpening, Verdict, Vote, VoteRefused, reach,
+        Ballot, Candidate, Denial, Membership, Outcome, Requirement, RequirementStatus, Round,
+        Shortage, StageOpening, Verdict, Vote, VoteRefused, reach,
     },
     context::{Act, Reason},
     decision::{
@@ -223,11 +226,16 @@ impl Draft {
         reason: Reason,
         words: ApprovalWords,
     ) -> Result<(), RequestError> {
-        self.takes_votes()?;
-        let stage = self.stage_for(verdict, &evidence)?;
+        let poll = self.takes_votes()?;
+        let voter = Voter {
+            actor: self.act.context.actor.id(),
+            principal: self.act.context.on_behalf_of.as_ref(),
+            evidence: &evidence,
+        };
+        let stage = poll.stage_for(verdict, voter)?;
         let round = &self.request.round;
         let asked = |r: &&Requirement| {
-            r.stage() == stage && r.selector().matches(self.act.context.actor.id(), &evidence)
+            r.stage() == stage && r.selector().matches(voter.actor, voter.evidence)
         };
         let requirements = round.rules.requirements();
         if let Some(requirement) = requirements
@@ -238,7 +246,8 @@ impl Draft {
             let requirement = requirement.id().clone();
             return Err(VoteRefused::ReasonNotAccepted { requirement }.into());
         }
-        let before = self.request.evaluate(self.act.at);
+        poll.check_seat(verdict, stage, voter)?;
+        let before = poll.into_evaluation();
         let mut voted = Round::clone(round);
         voted.votes.push(Vote {
             actor: self.act.context.actor.id().clone(),
@@ -251,10 +260,6 @@ impl Draft {
             operation: self.act.operation,
         });
         let after = voted.evaluate(self.request.proposal.parties(), self.act.at);
-        if verdict == Verdict::Approve && after.filled_seats() == before.filled_seats() {
-            let actor = self.act.context.actor.id().clone();
-            return Err(VoteRefused::SeatsFilled { actor }.into());
-        }
         let (number, subject) = (voted.number, voted.subject);
         self.request.round = Arc::new(voted);
         self.act.reason = Some(reason);
@@ -303,89 +308,15 @@ impl Draft {
         }
     }
 
-    fn takes_votes(&self) -> Result<(), RequestError> {
-        if !self.request.awaits_approval() {
-            return Err(RequestError::TakesNoVotes {
-                status: self.request.status,
-            });
-        }
-        if self.request.decisions.len() >= Self::MAX_DECISIONS {
-            return Err(RequestError::HistoryFull);
-        }
-        self.in_time()?;
+    fn takes_votes(&self) -> Result<Poll<'_>, RequestError> {
+        let poll = self.request.poll(self.act.at)?;
         let current = self.request.round.subject;
         match self.act.context.subject {
             Some(seen) if seen != current => {
                 Err(VoteRefused::SubjectChanged { seen, current }.into())
             }
-            _ => Ok(()),
+            _ => Ok(poll),
         }
-    }
-
-    /// The stage a vote of the actor counts for.
-    fn stage_for(&self, verdict: Verdict, evidence: &Membership) -> Result<u16, RequestError> {
-        let actor = self.act.context.actor.id();
-        let round = &self.request.round;
-        let principal = self.act.context.on_behalf_of.as_ref();
-        let parties = self.request.proposal.parties();
-        if round.rules.self_approval_rule() == SelfApproval::Forbid
-            && (parties.include(actor, evidence)
-                || principal.is_some_and(|p| parties.include(p, &Membership::default())))
-        {
-            return Err(VoteRefused::SelfApproval {
-                actor: actor.clone(),
-            }
-            .into());
-        }
-        let Some(current) = self.request.open_stage() else {
-            return Err(RequestError::TakesNoVotes {
-                status: self.request.status,
-            });
-        };
-        let mut asked: Vec<u16> = round
-            .rules
-            .requirements()
-            .iter()
-            .filter(|r| r.selector().matches(actor, evidence))
-            .map(Requirement::stage)
-            .collect();
-        asked.dedup();
-        let voted = |stage: u16| {
-            round.votes.iter().any(|v| {
-                v.actor == *actor
-                    && (round.rules.distinct_rule() == Distinct::Request || v.stage == stage)
-            })
-        };
-        let first_open = asked.iter().copied().find(|stage| *stage == current);
-        // Who was asked in an earlier stage can still deny, as long as the request waits.
-        let earlier = (verdict == Verdict::Deny)
-            .then(|| asked.iter().copied().rfind(|stage| *stage < current))
-            .flatten();
-        let stage = match first_open.or(earlier) {
-            Some(stage) => stage,
-            None => {
-                let actor = actor.clone();
-                return Err(
-                    match (asked.first(), asked.iter().find(|stage| **stage > current)) {
-                        (None, _) => VoteRefused::NotEligible { actor },
-                        (Some(stage), _) if voted(*stage) => VoteRefused::AlreadyVoted { actor },
-                        (_, Some(later)) => VoteRefused::StageNotOpen {
-                            stage: *later,
-                            current,
-                        },
-                        (Some(_), None) => VoteRefused::SeatsFilled { actor },
-                    }
-                    .into(),
-                );
-            }
-        };
-        if voted(stage) {
-            return Err(VoteRefused::AlreadyVoted {
-                actor: actor.clone(),
-            }
-            .into());
-        }
-        Ok(stage)
     }
 
     /// Takes back the actor's votes of this round.

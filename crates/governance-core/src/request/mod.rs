@@ -5,6 +5,7 @@
 //! decisions; [`Draft::finish`] gives the request to store under the revision it was loaded with.
 
 mod draft;
+mod eligibility;
 mod error;
 mod execution;
 mod history;

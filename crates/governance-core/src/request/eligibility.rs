@@ -1,0 +1,173 @@
+//! Whose vote would count now.
+
+use super::{Draft, MutationRequest, RequestError};
+use crate::{
+    approval::{
+        Distinct, Evaluation, Membership, Outcome, Requirement, SelfApproval, Verdict, VoteRefused,
+        fills_a_seat,
+    },
+    ids::{ActorId, Timestamp},
+};
+
+/// Somebody who is about to vote.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Voter<'a> {
+    pub(super) actor: &'a ActorId,
+    pub(super) principal: Option<&'a ActorId>,
+    pub(super) evidence: &'a Membership,
+}
+
+/// A request that takes votes, as it stands at one moment.
+#[derive(Debug)]
+pub(super) struct Poll<'a> {
+    request: &'a MutationRequest,
+    evaluation: Evaluation,
+}
+
+impl MutationRequest {
+    /// Whether this person can decide now: an approval or a denial of theirs, with a reason that
+    /// is good enough, would be accepted. The membership comes from the directory.
+    ///
+    /// # Errors
+    ///
+    /// Why an approval would be refused, when a denial would be too.
+    pub fn can_decide(
+        &self,
+        actor: &ActorId,
+        membership: &Membership,
+        now: Timestamp,
+    ) -> Result<(), RequestError> {
+        let poll = self.poll(now.max(self.updated_at))?;
+        let voter = Voter {
+            actor,
+            principal: None,
+            evidence: membership,
+        };
+        poll.admits(Verdict::Approve, voter)
+            .or_else(|refused| poll.admits(Verdict::Deny, voter).map_err(|_| refused))
+    }
+
+    /// The request as it stands, if it takes votes at this time.
+    pub(super) fn poll(&self, now: Timestamp) -> Result<Poll<'_>, RequestError> {
+        if !self.awaits_approval() {
+            return Err(RequestError::TakesNoVotes {
+                status: self.status,
+            });
+        }
+        if self.decisions.len() >= Draft::MAX_DECISIONS {
+            return Err(RequestError::HistoryFull);
+        }
+        let evaluation = self.evaluate(now);
+        // The same moment as `due_at`, from an evaluation that is needed anyway.
+        let deadlines = self
+            .expires_at
+            .into_iter()
+            .chain(evaluation.next_deadline());
+        match deadlines.min() {
+            Some(deadline) if deadline <= now => Err(RequestError::Overdue { deadline }),
+            _ => Ok(Poll {
+                request: self,
+                evaluation,
+            }),
+        }
+    }
+}
+
+impl Poll<'_> {
+    /// Where the votes so far lead.
+    pub(super) fn into_evaluation(self) -> Evaluation {
+        self.evaluation
+    }
+
+    fn admits(&self, verdict: Verdict, voter: Voter<'_>) -> Result<(), RequestError> {
+        let stage = self.stage_for(verdict, voter)?;
+        self.check_seat(verdict, stage, voter)
+    }
+
+    /// Refuses an approval that would fill no seat.
+    pub(super) fn check_seat(
+        &self,
+        verdict: Verdict,
+        stage: u16,
+        voter: Voter<'_>,
+    ) -> Result<(), RequestError> {
+        let request = self.request;
+        let ballot = request.round.ballot(request.proposal.parties());
+        if verdict == Verdict::Approve && !fills_a_seat(&ballot, stage, voter.actor, voter.evidence)
+        {
+            let actor = voter.actor.clone();
+            return Err(VoteRefused::SeatsFilled { actor }.into());
+        }
+        Ok(())
+    }
+
+    /// The stage a vote of this person counts for.
+    pub(super) fn stage_for(
+        &self,
+        verdict: Verdict,
+        voter: Voter<'_>,
+    ) -> Result<u16, RequestError> {
+        let Voter {
+            actor,
+            principal,
+            evidence,
+        } = voter;
+        let round = &self.request.round;
+        let parties = self.request.proposal.parties();
+        if round.rules.self_approval_rule() == SelfApproval::Forbid
+            && (parties.include(actor, evidence)
+                || principal.is_some_and(|p| parties.include(p, &Membership::default())))
+        {
+            return Err(VoteRefused::SelfApproval {
+                actor: actor.clone(),
+            }
+            .into());
+        }
+        let Outcome::Open { stage: current } = self.evaluation.outcome else {
+            return Err(RequestError::TakesNoVotes {
+                status: self.request.status,
+            });
+        };
+        let mut asked: Vec<u16> = round
+            .rules
+            .requirements()
+            .iter()
+            .filter(|r| r.selector().matches(actor, evidence))
+            .map(Requirement::stage)
+            .collect();
+        asked.dedup();
+        let voted = |stage: u16| {
+            round.votes.iter().any(|v| {
+                v.actor == *actor
+                    && (round.rules.distinct_rule() == Distinct::Request || v.stage == stage)
+            })
+        };
+        let first_open = asked.iter().copied().find(|stage| *stage == current);
+        // Who was asked in an earlier stage can still deny, as long as the request waits.
+        let earlier = (verdict == Verdict::Deny)
+            .then(|| asked.iter().copied().rfind(|stage| *stage < current))
+            .flatten();
+        let Some(stage) = first_open.or(earlier) else {
+            let actor = actor.clone();
+            return Err(
+                match (asked.first(), asked.iter().find(|stage| **stage > current)) {
+                    (None, _) => VoteRefused::NotEligible { actor },
+                    (Some(stage), _) if voted(*stage) => VoteRefused::AlreadyVoted { actor },
+                    (_, Some(later)) => VoteRefused::StageNotOpen {
+                        stage: *later,
+                        current,
+                    },
+                    (Some(_), None) => VoteRefused::SeatsFilled { actor },
+                }
+                .into(),
+            );
+        };
+        if voted(stage) {
+            return Err(VoteRefused::AlreadyVoted {
+                actor: actor.clone(),
+            }
+            .into());
+        }
+        Ok(stage)
+    }
+}
