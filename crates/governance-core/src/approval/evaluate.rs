@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     ApprovalRules, Distinct, Membership, Requirement, SelfApproval,
     matching::seat,
@@ -52,7 +54,8 @@ pub enum Outcome {
 
 /// How one requirement stands.
 #[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RequirementStatus {
     /// Its stage has not opened.
     Waiting,
@@ -64,6 +67,9 @@ pub enum RequirementStatus {
     Denied,
     /// Its deadline passed with open seats.
     Expired,
+    /// Its request waits for approvals no more, so it was closed with open seats. An evaluation
+    /// knows nothing of the request; listings say this.
+    Closed,
 }
 
 /// One requirement in an evaluation.
