@@ -81,6 +81,11 @@ pub enum RejectionCause {
         /// The requirements that can no longer be met.
         requirements: Vec<RequirementId>,
     },
+    /// The state had moved since the approval, and the mutation makes no sense on it any more.
+    Invalid {
+        /// What is wrong.
+        violations: Vec<String>,
+    },
     /// The state had moved since the approval, and the caller chose to reject then.
     Stale {
         /// Version the request was approved for.
@@ -98,6 +103,7 @@ impl RejectionCause {
             Self::PolicyDenied => "policy_denied",
             Self::ApprovalDenied { .. } => "approval_denied",
             Self::QuorumUnreachable { .. } => "quorum_unreachable",
+            Self::Invalid { .. } => "invalid",
             Self::Stale { .. } => "stale",
         }
     }
@@ -345,6 +351,9 @@ pub struct PolicyRecord {
     pub reasons: Vec<DenialReason>,
     /// Whether its answer decided the outcome.
     pub decisive: bool,
+    /// Its own data.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
 }
 
 /// One reason of a denial.

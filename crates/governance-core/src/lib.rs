@@ -1,19 +1,64 @@
-//! stub docs
+#![doc = include_str!("../README.md")]
+
 pub mod approval;
 pub mod context;
 pub mod decision;
 pub mod effects;
+pub mod governor;
 pub mod ids;
 pub mod intent;
+pub mod mutation;
+pub mod policy;
 pub mod query;
 pub mod request;
 pub mod status;
-pub use approval::*;
-pub use context::*;
-pub use decision::*;
-pub use effects::*;
-pub use ids::*;
-pub use intent::*;
-pub use query::*;
-pub use request::*;
-pub use status::*;
+pub mod store;
+
+pub use approval::{
+    ApprovalRules, Candidate, Denial, Distinct, ExecutorRule, Membership, Parties, ReasonRule,
+    Requirement, RequirementStatus, Round, RuleConflict, Selector, SelfApproval, Shortage, Verdict,
+    Vote, VoteRefused,
+};
+pub use context::{Act, Actor, ActorKind, Context, InvalidReason, Metadata, Reason};
+pub use decision::{
+    AmendmentEvent, ApprovalEvent, Decision, DecisionCategory, DecisionKind, DenialReason,
+    ExpiryCause, Lifecycle, LinkEvent, PolicyAnswer, PolicyEvent, PolicyPhase, PolicyRecord,
+    RejectionCause, RenewalCause, VersionEvent,
+};
+pub use effects::{Change, ChangeKind, DataContract, Severity, SideEffect};
+pub use governor::{
+    BuildError, DryRun, ExecutionOutcome, ExecutionReport, Explanation, Governor, GovernorBuilder,
+    GovernorError, Limits, OnStale, Resolution, Submission, SubmissionOutcome, SubmitOptions,
+    TickItem, TickOutcome, TickReport, TooLarge, explain,
+};
+pub use ids::{
+    ActorId, CorrelationId, Digest, Group, IdempotencyKey, InvalidName, Label, MutationType,
+    OperationId, RequestId, RequirementId, Revision, Role, Slot, StateId, StateType, StateVersion,
+    TenantId, Timestamp,
+};
+pub use intent::{BlastRadius, BlastScope, Intent, Risk};
+pub use mutation::{
+    Applied, GovernedState, Mutation, MutationError, RegistryError, UpgradeError, ValidationErrors,
+    Violation,
+};
+pub use policy::{
+    Amendment, Policy, PolicyConflict, PolicyDecision, PolicyFault, PolicyFn, PolicySubject,
+    PolicyTree, Ruling, policy_fn,
+};
+pub use query::{
+    ApprovalQuery, ApprovalView, Condition, Count, Cursor, DecisionQuery, DecisionView, Dimension,
+    Expr, Filter, FilterError, Order, Page, PageError, PageRequest, Plan, RequestQuery, Term,
+    Terms, TimeRange, approval_views, matches, matches_decision, plan, terms,
+};
+pub use request::{
+    Draft, Execution, Failure, HistoryError, HistoryProblem, Judgement, Links, MutationRequest,
+    Payload, PayloadError, Proposal, RequestError, Scope,
+};
+pub use status::{PendingReason, Status, Step, state_diagram};
+pub use store::{
+    Access, AccessRequest, Authorizer, ChangeFeed, Clock, Commit, Conflict, Creation, Directory,
+    FeedBatch, FeedEvent, FeedSubject, FeedToken, GovernedCommit, IdSource, Members,
+    NamedActorsOnly, Operation, OwnerAuthorizer, PortError, Provider, RandomIds, RequestQueries,
+    RequestStore, RequestWrite, Retry, StateSnapshot, StateStore, StateWrite, StoreError,
+    StoreErrorKind, WriteCertainty, Written,
+};

@@ -227,6 +227,14 @@ name_type!(
     Label, "label", 128
 );
 
+impl Label {
+    /// A label the library itself uses. Only for texts that are valid.
+    pub(crate) fn literal(text: &'static str) -> Self {
+        debug_assert!(check("label", text, Self::MAX_BYTES).is_ok(), "{text}");
+        Self(text.into())
+    }
+}
+
 impl Default for TenantId {
     /// The tenant of programs that have only one, named `default`.
     fn default() -> Self {

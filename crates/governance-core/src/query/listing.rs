@@ -381,6 +381,20 @@ pub struct DecisionView {
     pub decision: Arc<Decision>,
 }
 
+impl DecisionView {
+    /// A decision about a request.
+    #[must_use]
+    pub fn new(request: &MutationRequest, decision: Arc<Decision>) -> Self {
+        let scope = request.proposal().scope();
+        Self {
+            request: *request.id(),
+            tenant: scope.tenant.clone(),
+            state_id: scope.state_id.clone(),
+            decision,
+        }
+    }
+}
+
 /// The decisions about the request the query asks for, oldest first. None if the request is not
 /// one the query asks for.
 #[must_use]
@@ -392,17 +406,11 @@ pub fn decision_views(
     if !matches(&query.requests, request, now) {
         return Vec::new();
     }
-    let scope = request.proposal().scope();
     request
         .decisions()
         .iter()
         .filter(|decision| matches_decision(query, decision))
-        .map(|decision| DecisionView {
-            request: *request.id(),
-            tenant: scope.tenant.clone(),
-            state_id: scope.state_id.clone(),
-            decision: Arc::clone(decision),
-        })
+        .map(|decision| DecisionView::new(request, Arc::clone(decision)))
         .collect()
 }
 

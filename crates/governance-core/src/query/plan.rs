@@ -7,7 +7,12 @@ use super::{
     request_query::RequestQuery,
     terms::{Dimension, Term, Terms},
 };
-use crate::{decision::DecisionCategory, ids::RequestId, intent::BlastScope, status::Status};
+use crate::{
+    decision::DecisionCategory,
+    ids::{RequestId, Timestamp},
+    intent::BlastScope,
+    status::Status,
+};
 
 /// A set of requests, in terms of the index.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,6 +138,7 @@ pub struct Plan {
     expr: Expr,
     exact: bool,
     ids: Option<BTreeSet<RequestId>>,
+    due_until: Option<Timestamp>,
 }
 
 impl Plan {
@@ -154,6 +160,22 @@ impl Plan {
     pub const fn ids(&self) -> Option<&BTreeSet<RequestId>> {
         self.ids.as_ref()
     }
+
+    /// The latest deadline that can match, if only requests with a deadline can: a walk in the
+    /// order of deadlines ends there.
+    #[must_use]
+    pub const fn due_until(&self) -> Option<Timestamp> {
+        self.due_until
+    }
+}
+
+/// The latest deadline a match can have, if every match has to have one that is no later.
+fn due_until(filter: &Filter) -> Option<Timestamp> {
+    match filter {
+        Filter::Is(Condition::Due(range)) => range.to,
+        Filter::All(parts) => parts.iter().filter_map(due_until).min(),
+        Filter::Is(_) | Filter::Any(_) | Filter::Not(_) => None,
+    }
 }
 
 /// Plans a query.
@@ -172,6 +194,7 @@ pub fn plan(query: &RequestQuery) -> Plan {
         exact: bound.exact || expr == Expr::Nothing,
         expr,
         ids,
+        due_until: due_until(query.filter()),
     }
 }
 

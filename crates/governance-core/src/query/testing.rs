@@ -207,7 +207,7 @@ impl Spec {
             1 => Judgement::denied(Vec::new()),
             _ => Judgement::required(self.rules(), Vec::new()),
         };
-        MutationRequest::submit(proposal, judgement, self.deadline.map(at), &submission).unwrap()
+        MutationRequest::submit(proposal, &judgement, self.deadline.map(at), &submission).unwrap()
     }
 }
 
@@ -269,7 +269,7 @@ pub(super) fn take(
             retryable: true,
         })?,
         Step::Retry => draft.retry(reason())?,
-        Step::Deadline(to) => draft.amend_deadline(to.map(at))?,
+        Step::Deadline(to) => draft.amend_deadline(to.map(at), reason())?,
         Step::Renew => {
             let judgement = Judgement::required(spec.rules(), Vec::new());
             draft.renew(StateVersion::new(9), &judgement)?;

@@ -117,11 +117,11 @@ impl Draft {
 
     // ---- submission ----
 
-    pub(super) fn judge_submission(&mut self, judgement: Judgement) -> Result<(), RequestError> {
+    pub(super) fn judge_submission(&mut self, judgement: &Judgement) -> Result<(), RequestError> {
         for amendment in judgement.amendments() {
             self.record(DecisionKind::Amendment(amendment.clone()));
         }
-        self.record_judgement(PolicyPhase::Submission, &judgement);
+        self.record_judgement(PolicyPhase::Submission, judgement);
         match judgement.answer() {
             PolicyAnswer::Allowed => self.step(Step::Approve, Lifecycle::Approved),
             PolicyAnswer::Required => self.hold_for_approval(),
@@ -475,7 +475,11 @@ impl Draft {
     ///
     /// [`RequestError::NotAmendable`], [`RequestError::Overdue`] when the old or the new deadline
     /// has passed.
-    pub fn amend_deadline(&mut self, to: Option<Timestamp>) -> Result<(), RequestError> {
+    pub fn amend_deadline(
+        &mut self,
+        to: Option<Timestamp>,
+        reason: Reason,
+    ) -> Result<(), RequestError> {
         self.amendable()?;
         if let Some(deadline) = to.filter(|to| *to <= self.act.at) {
             return Err(RequestError::Overdue { deadline });
@@ -483,6 +487,7 @@ impl Draft {
         let from = self.request.expires_at;
         if from != to {
             self.request.expires_at = to;
+            self.act.reason = Some(reason);
             self.record(DecisionKind::Amendment(AmendmentEvent::Deadline {
                 from,
                 to,
@@ -552,6 +557,28 @@ impl Draft {
             approved_for,
             current,
         };
+        self.step(Step::Reject, Lifecycle::Rejected { cause })
+    }
+
+    /// Rejects the request because the state has moved and the mutation makes no sense on it as it
+    /// is now.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NotAllowed`], [`RequestError::Overdue`].
+    pub fn reject_invalid(
+        &mut self,
+        current: StateVersion,
+        violations: Vec<String>,
+    ) -> Result<(), RequestError> {
+        self.allowed(Step::Reject)?;
+        self.in_time()?;
+        let approved_for = self.request.approved_version();
+        self.record(DecisionKind::Version(VersionEvent::Revalidated {
+            approved_for,
+            current,
+        }));
+        let cause = RejectionCause::Invalid { violations };
         self.step(Step::Reject, Lifecycle::Rejected { cause })
     }
 
@@ -635,11 +662,14 @@ impl Draft {
     /// # Errors
     ///
     /// [`RequestError::NotAllowed`].
-    pub fn require_more(&mut self, judgement: &Judgement) -> Result<(), RequestError> {
+    pub fn require_more(
+        &mut self,
+        current: StateVersion,
+        judgement: &Judgement,
+    ) -> Result<(), RequestError> {
         self.allowed(Step::Hold)?;
         self.record_judgement(PolicyPhase::Execution, judgement);
-        let version = self.request.approved_version();
-        self.begin_round(version, judgement, RenewalCause::PolicyRequires)
+        self.begin_round(current, judgement, RenewalCause::PolicyRequires)
     }
 
     fn begin_round(

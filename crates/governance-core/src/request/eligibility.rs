@@ -45,6 +45,29 @@ impl MutationRequest {
         };
         poll.admits(Verdict::Approve, voter)
             .or_else(|refused| poll.admits(Verdict::Deny, voter).map_err(|_| refused))
+            .map(|_| ())
+    }
+
+    /// The stage a vote of this person would count for now, given a reason that is good enough.
+    /// The membership comes from the directory.
+    ///
+    /// # Errors
+    ///
+    /// Why the vote would be refused.
+    pub fn check_vote(
+        &self,
+        verdict: Verdict,
+        actor: &ActorId,
+        membership: &Membership,
+        now: Timestamp,
+    ) -> Result<u16, RequestError> {
+        let poll = self.poll(now.max(self.updated_at))?;
+        let voter = Voter {
+            actor,
+            principal: None,
+            evidence: membership,
+        };
+        poll.admits(verdict, voter)
     }
 
     /// The request as it stands, if it takes votes at this time.
@@ -79,9 +102,10 @@ impl Poll<'_> {
         self.evaluation
     }
 
-    fn admits(&self, verdict: Verdict, voter: Voter<'_>) -> Result<(), RequestError> {
+    fn admits(&self, verdict: Verdict, voter: Voter<'_>) -> Result<u16, RequestError> {
         let stage = self.stage_for(verdict, voter)?;
-        self.check_seat(verdict, stage, voter)
+        self.check_seat(verdict, stage, voter)?;
+        Ok(stage)
     }
 
     /// Refuses an approval that would fill no seat.

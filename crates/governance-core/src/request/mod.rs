@@ -10,7 +10,7 @@ mod error;
 mod execution;
 mod history;
 mod judgement;
-mod payload;
+pub(crate) mod payload;
 mod proposal;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -93,7 +93,7 @@ impl MutationRequest {
     /// [`RequestError::Overdue`] when the deadline is not in the future.
     pub fn submit(
         proposal: Proposal,
-        judgement: Judgement,
+        judgement: &Judgement,
         expires_at: Option<Timestamp>,
         act: &Act,
     ) -> Result<Self, RequestError> {

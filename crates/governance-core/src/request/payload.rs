@@ -93,9 +93,10 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, PayloadError> {
 
 /// Decodes a payload or state, all of it.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
-    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-    let value = T::deserialize(&mut reader).map_err(PayloadError::Decode)?;
-    if reader.get_ref().is_empty() {
+    let mut rest = bytes;
+    let value = T::deserialize(&mut rmp_serde::Deserializer::new(&mut rest))
+        .map_err(PayloadError::Decode)?;
+    if rest.is_empty() {
         Ok(value)
     } else {
         Err(PayloadError::TrailingBytes)
@@ -130,5 +131,38 @@ impl PayloadError {
             Self::TrailingBytes => "payload.trailing_bytes",
             Self::DigestMismatch => "payload.digest_mismatch",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(value: &impl Serialize) -> Payload {
+        Payload::encode(MutationType::new("m").unwrap(), 1, value).unwrap()
+    }
+
+    #[test]
+    fn decodes_what_was_encoded_and_nothing_else() {
+        let stored = payload(&("text", vec![1_u8, 2, 3]));
+        assert_eq!(
+            stored.decode::<(String, Vec<u8>)>().unwrap(),
+            ("text".to_owned(), vec![1, 2, 3])
+        );
+        assert_eq!(stored.decode::<u8>().unwrap_err().code(), "payload.decode");
+    }
+
+    #[test]
+    fn changed_and_trailing_bytes_are_noticed() {
+        let mut stored = payload(&7_u8);
+        stored.body = Bytes::from_static(&[8]);
+        assert_eq!(
+            stored.decode::<u8>().unwrap_err().code(),
+            "payload.digest_mismatch"
+        );
+        assert_eq!(
+            decode::<u8>(&[7, 7]).unwrap_err().code(),
+            "payload.trailing_bytes"
+        );
     }
 }

@@ -115,10 +115,6 @@ impl Proposal {
         self
     }
 
-    pub(crate) fn amend_intent(&mut self, amend: impl FnOnce(&mut Intent)) {
-        amend(&mut self.intent);
-    }
-
     /// Digest of all of it.
     #[must_use]
     pub fn digest(&self) -> Digest {

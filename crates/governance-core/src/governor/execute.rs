@@ -1,0 +1,176 @@
+//! Execution.
+
+use std::sync::Arc;
+
+use super::{Governor, GovernorError, update::pause};
+use crate::{
+    context::Context,
+    ids::RequestId,
+    request::MutationRequest,
+    status::Status,
+    store::{Commit, Operation, StateWrite, Written},
+};
+
+/// What to do when the state has moved since the approval.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnStale {
+    /// Reject the request.
+    Reject,
+    /// Ask for approval again, for the state as it is now: policies say what is required, old
+    /// votes do not count.
+    RenewApproval,
+    /// Let policies judge the state as it is now: execute if what they require was granted,
+    /// otherwise ask for approval again, or reject.
+    Revalidate,
+    /// Execute whatever the version. The history says so.
+    AnyVersion,
+}
+
+impl OnStale {
+    /// Every rule.
+    pub const ALL: [Self; 4] = [
+        Self::Reject,
+        Self::RenewApproval,
+        Self::Revalidate,
+        Self::AnyVersion,
+    ];
+}
+
+/// What became of a request at an execution.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExecutionOutcome {
+    /// The change was made.
+    Executed,
+    /// The mutation could not be applied; see [`Execution::failure`](crate::Execution::failure).
+    Failed,
+    /// The staleness rule or policies refused it for good.
+    Rejected,
+    /// It waits for approvals again, in a new round.
+    AwaitingApproval,
+}
+
+impl ExecutionOutcome {
+    pub(super) const fn of(status: Status) -> Self {
+        match status {
+            Status::Executed => Self::Executed,
+            Status::Failed => Self::Failed,
+            Status::Pending | Status::Created | Status::Approved => Self::AwaitingApproval,
+            Status::Rejected | Status::Canceled | Status::Expired | Status::Superseded => {
+                Self::Rejected
+            }
+        }
+    }
+}
+
+/// What an execution did.
+#[derive(Debug, Clone)]
+pub struct ExecutionReport {
+    outcome: ExecutionOutcome,
+    request: Arc<MutationRequest>,
+    replayed: bool,
+}
+
+impl ExecutionReport {
+    /// What became of the request.
+    #[must_use]
+    pub const fn outcome(&self) -> ExecutionOutcome {
+        self.outcome
+    }
+
+    /// The request with everything the execution recorded.
+    #[must_use]
+    pub const fn request(&self) -> &Arc<MutationRequest> {
+        &self.request
+    }
+
+    /// Whether this tells what an earlier call did. Nothing was run then.
+    #[must_use]
+    pub const fn is_replayed(&self) -> bool {
+        self.replayed
+    }
+}
+
+impl Governor {
+    /// Executes an approved request: the state and the record change together, or not at all.
+    ///
+    /// Executing a request that is executed already runs nothing and tells what was done. Losing
+    /// a race against another writer of the state loads it again and decides afresh under the
+    /// staleness rule.
+    ///
+    /// # Errors
+    ///
+    /// [`GovernorError::Request`] unless the request is approved and in time;
+    /// [`GovernorError::ExecutorBarred`]; [`GovernorError::PolicyDenied`] and
+    /// [`GovernorError::PolicyUnavailable`], which leave it approved;
+    /// [`GovernorError::Tampered`], [`GovernorError::IntentChanged`],
+    /// [`GovernorError::UnknownMutation`], [`GovernorError::Upgrade`],
+    /// [`GovernorError::Unsatisfiable`], [`GovernorError::TooLarge`],
+    /// [`GovernorError::Unauthorized`], [`GovernorError::NotFound`],
+    /// [`GovernorError::Contended`], [`GovernorError::Unknown`], [`GovernorError::Store`].
+    /// An error of the mutation itself is not an error here but [`ExecutionOutcome::Failed`].
+    pub async fn execute(
+        &self,
+        id: &RequestId,
+        by: impl Into<Context> + Send,
+        on_stale: OnStale,
+    ) -> Result<ExecutionReport, GovernorError> {
+        let mut request = self.load(id).await?;
+        let scope = request.proposal().scope().clone();
+        let call = self
+            .admit(by.into(), Operation::Execute, Some(&scope), Some(&request))
+            .await?;
+        for attempt in 0..self.parts.attempts {
+            if attempt > 0 {
+                pause(attempt, call.operation).await;
+                request = self.load(id).await?;
+            }
+            if request.status() == Status::Executed {
+                let outcome = ExecutionOutcome::Executed;
+                return Ok(ExecutionReport {
+                    outcome,
+                    request,
+                    replayed: true,
+                });
+            }
+            if Self::replay(&request, &call)?
+                && let Some(decision) = request.outcome_of(call.operation)
+            {
+                let outcome = ExecutionOutcome::of(decision.status());
+                return Ok(ExecutionReport {
+                    outcome,
+                    request,
+                    replayed: true,
+                });
+            }
+            let assessment = self.assess(&request, &call, on_stale).await?;
+            let changed = Arc::new(assessment.draft.finish());
+            self.check_document(&changed)?;
+            let mut commit = Commit::of(Arc::clone(&changed), request.revision());
+            if let Some(body) = assessment.body {
+                commit = commit.with_state(StateWrite {
+                    scope: scope.clone(),
+                    expected: assessment.before,
+                    body: Some(body),
+                    operation: call.operation,
+                });
+            }
+            let report = |request: Arc<MutationRequest>, replayed| ExecutionReport {
+                outcome: ExecutionOutcome::of(request.status()),
+                request,
+                replayed,
+            };
+            match self.parts.store.commit(&commit).await {
+                Ok(Written::Applied) => return Ok(report(changed, false)),
+                Ok(Written::AlreadyApplied(stored)) => return Ok(report(stored, true)),
+                Err(error) if self.try_again(&error, attempt) => {}
+                Err(error) => return Err(GovernorError::of_missing(error, *id, call.operation)),
+            }
+        }
+        Err(GovernorError::Contended {
+            id: *id,
+            attempts: self.parts.attempts,
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! The mutation contract.
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::GovernedState;
+use crate::{
+    effects::{Change, SideEffect},
+    ids::{InvalidName, Label},
+    intent::Intent,
+    request::PayloadError,
+};
+
+/// One kind of change of one kind of state.
+///
+/// A mutation is data: it is stored with its request, and what runs is decoded from there.
+/// [`Mutation::validate`] and [`Mutation::apply`] are pure. They are called more than once, on
+/// different versions of the state, in any process; no I/O, no clock, no randomness.
+///
+/// ```
+/// use governance_core::{
+///     Applied, Change, GovernedState, Intent, InvalidName, Mutation, MutationError, Risk,
+///     ValidationErrors,
+/// };
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Default, Serialize, Deserialize)]
+/// struct Quota {
+///     limit: u64,
+/// }
+///
+/// impl GovernedState for Quota {
+///     const TYPE: &'static str = "billing.quota";
+/// }
+///
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct RaiseQuota {
+///     by: u64,
+/// }
+///
+/// impl Mutation for RaiseQuota {
+///     type State = Quota;
+///     const TYPE: &'static str = "billing.raise_quota";
+///
+///     fn intent(&self) -> Result<Intent, InvalidName> {
+///         let risk = if self.by > 1_000 { Risk::High } else { Risk::Low };
+///         Ok(Intent::new("quota.raise", "billing")?.risk(risk))
+///     }
+///
+///     fn validate(&self, quota: &Quota) -> Result<(), ValidationErrors> {
+///         ValidationErrors::check(quota.limit.checked_add(self.by).is_some(), "by", "overflow",
+///             "the new limit does not fit")
+///     }
+///
+///     fn apply(&self, quota: &Quota) -> Result<Applied<Quota>, MutationError> {
+///         let limit = quota.limit.saturating_add(self.by);
+///         Ok(Applied::new(Quota { limit }).change(Change::modified("limit", quota.limit, limit)))
+///     }
+/// }
+/// ```
+pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What it changes.
+    type State: GovernedState;
+
+    /// Stable name, part of the stored payload.
+    const TYPE: &'static str;
+
+    /// Version of the stored form. Raise it when the form changes in a way old bodies do not
+    /// decode in, and let [`Mutation::upgrade`] read those.
+    const SCHEMA: u32 = 1;
+
+    /// Reads a body of an earlier schema.
+    ///
+    /// # Errors
+    ///
+    /// [`UpgradeError`] for a schema this version of the code does not know; that is what the
+    /// default always says.
+    fn upgrade(schema: u32, body: &[u8]) -> Result<Self, UpgradeError> {
+        let _ = body;
+        Err(UpgradeError::Unknown { schema })
+    }
+
+    /// What it intends. Depends on the mutation alone, so everybody who reads the payload comes
+    /// to the same.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] from a label made of the mutation's own data.
+    fn intent(&self) -> Result<Intent, InvalidName>;
+
+    /// Whether it makes sense on this state. Asked at submission and again before it is applied.
+    ///
+    /// # Errors
+    ///
+    /// [`ValidationErrors`] with everything that is wrong.
+    fn validate(&self, state: &Self::State) -> Result<(), ValidationErrors>;
+
+    /// The new state, what changed, and what has to happen elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`MutationError`]; the request is then failed, not rejected, and can be retried if the
+    /// error says so.
+    fn apply(&self, state: &Self::State) -> Result<Applied<Self::State>, MutationError>;
+}
+
+/// A stored body that cannot be read by this version of the code.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// The schema is not known.
+    #[error("schema {schema} is not known")]
+    Unknown {
+        /// The schema.
+        schema: u32,
+    },
+    /// The body is not what its schema says.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+}
+
+/// What a mutation did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied<S> {
+    pub(crate) state: S,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) side_effects: Vec<SideEffect>,
+}
+
+impl<S> Applied<S> {
+    /// The new state.
+    #[must_use]
+    pub const fn new(state: S) -> Self {
+        Self {
+            state,
+            changes: Vec::new(),
+            side_effects: Vec::new(),
+        }
+    }
+
+    /// Adds a change.
+    #[must_use]
+    pub fn change(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+
+    /// Adds changes.
+    #[must_use]
+    pub fn changes(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
+        self.changes.extend(changes);
+        self
+    }
+
+    /// Adds a side effect.
+    #[must_use]
+    pub fn side_effect(mut self, effect: SideEffect) -> Self {
+        self.side_effects.push(effect);
+        self
+    }
+}
+
+/// A mutation that could not be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct MutationError {
+    pub(crate) code: Label,
+    pub(crate) message: String,
+    pub(crate) retryable: bool,
+}
+
+impl MutationError {
+    /// An error that trying again does not help.
+    #[must_use]
+    pub fn new(code: Label, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retryable: false,
+        }
+    }
+
+    /// Says that trying again may help.
+    #[must_use]
+    pub const fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+}
+
+/// One thing that is wrong with a mutation on a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where in the mutation or state.
+    pub path: String,
+    /// Stable code.
+    pub code: String,
+    /// Words for people.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.path, self.code, self.message)
+    }
+}
+
+/// Everything that is wrong with a mutation on a state. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", Listed(.0))]
+pub struct ValidationErrors(Vec<Violation>);
+
+struct Listed<'a>(&'a [Violation]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, violation) in self.0.iter().enumerate() {
+            write!(f, "{}{violation}", if i > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl ValidationErrors {
+    /// One violation.
+    #[must_use]
+    pub fn new(
+        path: impl Into<String>,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self(vec![Violation {
+            path: path.into(),
+            code: code.into(),
+            message: message.into(),
+        }])
+    }
+
+    /// Nothing if the condition holds, one violation if not.
+    ///
+    /// # Errors
+    ///
+    /// The violation.
+    pub fn check(
+        holds: bool,
+        path: impl Into<String>,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Result<(), Self> {
+        if holds {
+            Ok(())
+        } else {
+            Err(Self::new(path, code, message))
+        }
+    }
+
+    /// Adds what else is wrong.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.0
+    }
+}

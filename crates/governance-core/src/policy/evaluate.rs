@@ -1,0 +1,374 @@
+//! Asks policies and comes to one answer.
+
+use std::{collections::BTreeMap, pin::Pin, time::Duration};
+
+use super::{
+    Amendment, Policy, PolicyDecision, PolicySubject, PolicyTree, decision::Answer, tree::Node,
+};
+use crate::{
+    approval::{ApprovalRules, RuleConflict},
+    decision::{DenialReason, PolicyAnswer, PolicyRecord},
+    effects::Severity,
+    ids::Label,
+};
+
+/// Policies that contradict each other in a way no rule settles. A denial comes first: where any
+/// policy that counts denies, there is no conflict.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyConflict {
+    /// Their requirements cannot be united.
+    #[error("in {composition}: {conflict}")]
+    Rules {
+        /// Names from the outermost composition, joined by `/`.
+        composition: String,
+        /// Why not.
+        #[source]
+        conflict: RuleConflict,
+    },
+    /// They set one key of their data to different values.
+    #[error("in {composition}: {first} and {second} set {key} to different values")]
+    Metadata {
+        /// Names from the outermost composition, joined by `/`.
+        composition: String,
+        /// The key.
+        key: String,
+        /// The policy that set it first.
+        first: String,
+        /// The policy that set it differently.
+        second: String,
+    },
+}
+
+impl PolicyConflict {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Rules { .. } => "policy.conflicting_rules",
+            Self::Metadata { .. } => "policy.conflicting_metadata",
+        }
+    }
+}
+
+/// What policies come to together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    pub(crate) answer: PolicyAnswer,
+    pub(crate) rules: ApprovalRules,
+    pub(crate) amendments: Vec<(String, Amendment)>,
+    pub(crate) records: Vec<PolicyRecord>,
+    pub(crate) severity: Severity,
+    pub(crate) faulted: bool,
+}
+
+impl Ruling {
+    /// The common answer.
+    #[must_use]
+    pub const fn answer(&self) -> PolicyAnswer {
+        self.answer
+    }
+
+    /// The approvals that are required.
+    #[must_use]
+    pub const fn rules(&self) -> &ApprovalRules {
+        &self.rules
+    }
+
+    /// What each policy said, in the order they were asked.
+    #[must_use]
+    pub fn records(&self) -> &[PolicyRecord] {
+        &self.records
+    }
+
+    /// The highest severity of those that decided.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// Whether a policy that decided could not tell or took too long.
+    #[must_use]
+    pub const fn is_faulted(&self) -> bool {
+        self.faulted
+    }
+
+    fn nothing() -> Self {
+        Self {
+            answer: PolicyAnswer::Abstained,
+            rules: ApprovalRules::default(),
+            amendments: Vec::new(),
+            records: Vec::new(),
+            severity: Severity::Info,
+            faulted: false,
+        }
+    }
+
+    fn undecided(&mut self) {
+        for record in &mut self.records {
+            record.decisive = false;
+        }
+    }
+}
+
+type Answered<'a> = Pin<Box<dyn Future<Output = Result<Ruling, PolicyConflict>> + Send + 'a>>;
+
+impl PolicyTree {
+    /// Asks every policy, each for at most `deadline`, and comes to one answer. A policy that
+    /// fails or takes longer denies.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyConflict`] when policies that do not deny contradict each other.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    pub async fn evaluate(
+        &self,
+        subject: &PolicySubject<'_>,
+        deadline: Duration,
+    ) -> Result<Ruling, PolicyConflict> {
+        ask(&self.0, "", subject, deadline).await
+    }
+}
+
+fn ask<'a>(
+    node: &'a Node,
+    path: &str,
+    subject: &'a PolicySubject<'_>,
+    deadline: Duration,
+) -> Answered<'a> {
+    let below = |name: &str| {
+        if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}/{name}")
+        }
+    };
+    match node {
+        Node::Policy(policy) => {
+            let path = below(policy.name());
+            Box::pin(async move { Ok(ask_one(&**policy, path, subject, deadline).await) })
+        }
+        Node::AllOf(name, parts) => {
+            let path = below(name);
+            Box::pin(async move {
+                let answers = ask_all(parts, &path, subject, deadline).await;
+                all_of(&path, settle(answers, PolicyAnswer::Denied)?)
+            })
+        }
+        Node::AnyOf(name, parts) => {
+            let path = below(name);
+            Box::pin(async move {
+                let answers = ask_all(parts, &path, subject, deadline).await;
+                any_of(&path, settle(answers, PolicyAnswer::Allowed)?)
+            })
+        }
+        Node::Priority(name, parts) => {
+            let path = below(name);
+            Box::pin(async move {
+                let mut asked = Ruling::nothing();
+                for part in parts {
+                    let mut answer = ask(part, &path, subject, deadline).await?;
+                    let decisive = answer.answer != PolicyAnswer::Abstained;
+                    asked.records.append(&mut answer.records);
+                    if decisive {
+                        answer.records = asked.records;
+                        return Ok(answer);
+                    }
+                }
+                Ok(asked)
+            })
+        }
+    }
+}
+
+async fn ask_all(
+    parts: &[Node],
+    path: &str,
+    subject: &PolicySubject<'_>,
+    deadline: Duration,
+) -> Vec<Result<Ruling, PolicyConflict>> {
+    let mut answers = Vec::with_capacity(parts.len());
+    for part in parts {
+        answers.push(ask(part, path, subject, deadline).await);
+    }
+    answers
+}
+
+/// The answers without conflicts. A conflict somewhere matters only if no part gives the answer
+/// that settles the composition whatever the others say.
+fn settle(
+    answers: Vec<Result<Ruling, PolicyConflict>>,
+    settles: PolicyAnswer,
+) -> Result<Vec<Ruling>, PolicyConflict> {
+    let settled = answers
+        .iter()
+        .flatten()
+        .any(|ruling| ruling.answer == settles);
+    if settled {
+        Ok(answers.into_iter().flatten().collect())
+    } else {
+        answers.into_iter().collect()
+    }
+}
+
+async fn ask_one(
+    policy: &dyn Policy,
+    path: String,
+    subject: &PolicySubject<'_>,
+    deadline: Duration,
+) -> Ruling {
+    let fault = |code, message| {
+        let reason = DenialReason {
+            code: Label::literal(code),
+            message,
+        };
+        PolicyDecision {
+            answer: Answer::Deny(vec![reason]),
+            severity: Severity::Error,
+            amendments: Vec::new(),
+            metadata: crate::context::Metadata::new(),
+        }
+    };
+    let (decision, faulted) = match tokio::time::timeout(deadline, policy.evaluate(subject)).await {
+        Ok(Ok(decision)) => (decision, false),
+        Ok(Err(error)) => (fault("policy.fault", bounded(&error.to_string())), true),
+        Err(_) => (
+            fault("policy.timeout", format!("no answer within {deadline:?}")),
+            true,
+        ),
+    };
+    let (answer, reasons, rules) = match decision.answer {
+        Answer::Abstain => (
+            PolicyAnswer::Abstained,
+            Vec::new(),
+            ApprovalRules::default(),
+        ),
+        Answer::Allow => (PolicyAnswer::Allowed, Vec::new(), ApprovalRules::default()),
+        Answer::Deny(reasons) => (PolicyAnswer::Denied, reasons, ApprovalRules::default()),
+        Answer::Require(rules) => (PolicyAnswer::Required, Vec::new(), rules),
+    };
+    let amendments = decision
+        .amendments
+        .into_iter()
+        .map(|a| (path.clone(), a))
+        .collect();
+    Ruling {
+        answer,
+        rules,
+        amendments,
+        severity: decision.severity,
+        faulted,
+        records: vec![PolicyRecord {
+            policy: path,
+            answer,
+            severity: decision.severity,
+            reasons,
+            decisive: answer != PolicyAnswer::Abstained,
+            metadata: decision.metadata,
+        }],
+    }
+}
+
+/// Words of an error, as many as a history should keep.
+fn bounded(text: &str) -> String {
+    const MOST: usize = 512;
+    let end = (0..=MOST.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
+fn all_of(path: &str, answers: Vec<Ruling>) -> Result<Ruling, PolicyConflict> {
+    let decides = [
+        PolicyAnswer::Denied,
+        PolicyAnswer::Required,
+        PolicyAnswer::Allowed,
+    ]
+    .into_iter()
+    .find(|answer| answers.iter().any(|ruling| ruling.answer == *answer));
+    let Some(decides) = decides else {
+        return unite(path, answers, |_| false);
+    };
+    // What is required is required of those that allow, too: they are all on one side.
+    unite(path, answers, |answer| match decides {
+        PolicyAnswer::Denied => answer == PolicyAnswer::Denied,
+        PolicyAnswer::Required | PolicyAnswer::Allowed | PolicyAnswer::Abstained => {
+            matches!(answer, PolicyAnswer::Required | PolicyAnswer::Allowed)
+        }
+    })
+}
+
+fn any_of(path: &str, mut answers: Vec<Ruling>) -> Result<Ruling, PolicyConflict> {
+    if answers
+        .iter()
+        .any(|ruling| ruling.answer == PolicyAnswer::Allowed)
+    {
+        return unite(path, answers, |answer| answer == PolicyAnswer::Allowed);
+    }
+    if let Some(first) = answers
+        .iter()
+        .position(|r| r.answer == PolicyAnswer::Required)
+    {
+        for (i, ruling) in answers.iter_mut().enumerate() {
+            if i != first && ruling.answer == PolicyAnswer::Required {
+                // Asked, recorded, but not taken.
+                ruling.answer = PolicyAnswer::Abstained;
+            }
+        }
+        return unite(path, answers, |answer| answer == PolicyAnswer::Required);
+    }
+    unite(path, answers, |answer| answer == PolicyAnswer::Denied)
+}
+
+/// One ruling of those whose answer counts; the others stay in the record only.
+fn unite(
+    path: &str,
+    answers: Vec<Ruling>,
+    counts: impl Fn(PolicyAnswer) -> bool,
+) -> Result<Ruling, PolicyConflict> {
+    let mut united = Ruling::nothing();
+    for mut ruling in answers {
+        if counts(ruling.answer) {
+            united.answer = united.answer.max(ruling.answer);
+            united.severity = united.severity.max(ruling.severity);
+            united.faulted |= ruling.faulted;
+            united.amendments.append(&mut ruling.amendments);
+            united.rules =
+                united
+                    .rules
+                    .unite(ruling.rules)
+                    .map_err(|conflict| PolicyConflict::Rules {
+                        composition: path.to_owned(),
+                        conflict,
+                    })?;
+        } else {
+            ruling.undecided();
+        }
+        united.records.append(&mut ruling.records);
+    }
+    if united.answer != PolicyAnswer::Denied {
+        check_metadata(path, &united.records)?;
+    }
+    Ok(united)
+}
+
+fn check_metadata(path: &str, records: &[PolicyRecord]) -> Result<(), PolicyConflict> {
+    let mut known = BTreeMap::new();
+    for record in records.iter().filter(|record| record.decisive) {
+        for (key, value) in &record.metadata {
+            let (first, before) = *known.entry(key).or_insert((&record.policy, value));
+            if before != value {
+                return Err(PolicyConflict::Metadata {
+                    composition: path.to_owned(),
+                    key: key.clone(),
+                    first: first.clone(),
+                    second: record.policy.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,360 @@
+//! Everything the store holds, behind one lock. No user code runs in here.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use governance_core::{
+    Conflict, Creation, FeedSubject, IdempotencyKey, MutationRequest, OperationId, RequestId,
+    Revision, Scope, StateSnapshot, StateVersion, StateWrite, StoreError, StoreErrorKind, Term,
+    Timestamp, Written, terms,
+};
+
+use crate::{feed::Feed, journal::Journal, postings::Posting};
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) ordinal: u32,
+    pub(crate) request: Arc<MutationRequest>,
+}
+
+#[derive(Debug)]
+struct StateRecord {
+    version: StateVersion,
+    body: Option<Bytes>,
+    operation: OperationId,
+}
+
+/// Documents and everything they are found by.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) by_id: HashMap<RequestId, Entry>,
+    /// By ordinal, which is the order of submission. Ordinals are never used again.
+    pub(crate) by_ordinal: Vec<Option<Arc<MutationRequest>>>,
+    pub(crate) live: Posting,
+    pub(crate) postings: HashMap<Term, Posting>,
+    pub(crate) due: BTreeSet<(Timestamp, u32)>,
+    keys: HashMap<(Scope, IdempotencyKey), RequestId>,
+    states: HashMap<Scope, StateRecord>,
+    pub(crate) journal: Journal,
+    pub(crate) feed: Feed,
+    document_limit: usize,
+}
+
+/// One request write that was checked and may be applied.
+struct Checked {
+    ordinal: u32,
+    before: Arc<MutationRequest>,
+    after: Arc<MutationRequest>,
+}
+
+impl Inner {
+    pub(crate) fn new(document_limit: usize, feed_capacity: usize) -> Self {
+        Self {
+            by_id: HashMap::new(),
+            by_ordinal: Vec::new(),
+            live: Posting::default(),
+            postings: HashMap::new(),
+            due: BTreeSet::new(),
+            keys: HashMap::new(),
+            states: HashMap::new(),
+            journal: Journal::default(),
+            feed: Feed::new(feed_capacity),
+            document_limit,
+        }
+    }
+
+    pub(crate) fn create(&mut self, request: Arc<MutationRequest>) -> Result<Creation, StoreError> {
+        if let Some(existing) = self.by_id.get(request.id()) {
+            let same = existing.request.decisions().first().map(|d| d.operation())
+                == request.decisions().first().map(|d| d.operation());
+            return if same {
+                Ok(Creation::Existing(Arc::clone(&existing.request)))
+            } else {
+                let detail = "another request has this id";
+                Err(StoreError::new(
+                    StoreErrorKind::AlreadyExists,
+                    "create",
+                    detail,
+                ))
+            };
+        }
+        request
+            .check_new()
+            .map_err(|problem| StoreError::history("create", problem))?;
+        self.check_size("create", &request)?;
+        let key = key_of(&request);
+        if let Some(existing) = key.as_ref().and_then(|key| self.keys.get(key))
+            && let Some(entry) = self.by_id.get(existing)
+        {
+            return Ok(Creation::Existing(Arc::clone(&entry.request)));
+        }
+        let Ok(ordinal) = u32::try_from(self.by_ordinal.len()) else {
+            let detail = "the store has given out all its ordinals";
+            return Err(StoreError::new(
+                StoreErrorKind::Unexpected,
+                "create",
+                detail,
+            ));
+        };
+        if let Some(key) = key {
+            self.keys.insert(key, *request.id());
+        }
+        for term in &terms(&request) {
+            self.postings
+                .entry(term.clone())
+                .or_default()
+                .insert(ordinal);
+        }
+        if let Some(due) = request.due_at() {
+            self.due.insert((due, ordinal));
+        }
+        self.live.insert(ordinal);
+        self.journal.append(ordinal, 0..request.decisions().len());
+        self.feed.request(&request, None);
+        self.by_ordinal.push(Some(Arc::clone(&request)));
+        self.by_id.insert(*request.id(), Entry { ordinal, request });
+        Ok(Creation::Created)
+    }
+
+    /// Requests and a state in one step: everything is checked before anything is changed.
+    pub(crate) fn write(
+        &mut self,
+        port: &'static str,
+        requests: &[(Arc<MutationRequest>, Revision)],
+        state: Option<&StateWrite>,
+    ) -> Result<Written, StoreError> {
+        let mut checked = Vec::with_capacity(requests.len());
+        for (i, (request, expected)) in requests.iter().enumerate() {
+            let entry = self.entry(port, request.id())?;
+            let actual = entry.request.revision();
+            if actual != *expected {
+                let done = i == 0
+                    && request
+                        .last_operation()
+                        .is_some_and(|operation| entry.request.outcome_of(operation).is_some());
+                if done {
+                    return Ok(Written::AlreadyApplied(Arc::clone(&entry.request)));
+                }
+                let conflict = Conflict::Request {
+                    expected: *expected,
+                    actual,
+                };
+                return Err(StoreError::conflict(port, conflict));
+            }
+            request
+                .check_extends(&entry.request)
+                .map_err(|problem| StoreError::history(port, problem))?;
+            self.check_size(port, request)?;
+            checked.push(Checked {
+                ordinal: entry.ordinal,
+                before: Arc::clone(&entry.request),
+                after: Arc::clone(request),
+            });
+        }
+        if let Some(write) = state {
+            self.check_state(port, write)?;
+        }
+        for write in checked {
+            self.replace(write);
+        }
+        if let Some(write) = state {
+            let at = requests
+                .first()
+                .map_or(Timestamp::EPOCH, |(r, _)| r.updated_at());
+            self.put_state(write, at);
+        }
+        Ok(Written::Applied)
+    }
+
+    fn replace(&mut self, write: Checked) {
+        let Checked {
+            ordinal,
+            before,
+            after,
+        } = write;
+        let (old, new) = (terms(&before), terms(&after));
+        for term in old.removed(&new) {
+            self.forget(term, ordinal);
+        }
+        for term in old.added(&new) {
+            self.postings
+                .entry(term.clone())
+                .or_default()
+                .insert(ordinal);
+        }
+        let (due_before, due_after) = (before.due_at(), after.due_at());
+        if due_before != due_after {
+            if let Some(due) = due_before {
+                self.due.remove(&(due, ordinal));
+            }
+            if let Some(due) = due_after {
+                self.due.insert((due, ordinal));
+            }
+        }
+        self.journal
+            .append(ordinal, before.decisions().len()..after.decisions().len());
+        self.feed.request(&after, Some(before.status()));
+        if let Some(slot) = self.by_ordinal.get_mut(ordinal as usize) {
+            *slot = Some(Arc::clone(&after));
+        }
+        self.by_id.insert(
+            *after.id(),
+            Entry {
+                ordinal,
+                request: after,
+            },
+        );
+    }
+
+    fn forget(&mut self, term: &Term, ordinal: u32) {
+        if let Some(posting) = self.postings.get_mut(term) {
+            posting.remove(ordinal);
+            if posting.len() == 0 {
+                self.postings.remove(term);
+            }
+        }
+    }
+
+    pub(crate) fn purge(
+        &mut self,
+        id: &RequestId,
+        expected: Revision,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let entry = self.entry("purge", id)?;
+        let actual = entry.request.revision();
+        if actual != expected {
+            let conflict = Conflict::Request { expected, actual };
+            return Err(StoreError::conflict("purge", conflict));
+        }
+        if !entry.request.status().is_terminal() {
+            let detail = format!(
+                "the request is {}, which is not final",
+                entry.request.status()
+            );
+            return Err(StoreError::new(
+                StoreErrorKind::InvalidInput,
+                "purge",
+                detail,
+            ));
+        }
+        let (ordinal, request) = (entry.ordinal, Arc::clone(&entry.request));
+        for term in &terms(&request) {
+            self.forget(term, ordinal);
+        }
+        if let Some(key) = key_of(&request) {
+            self.keys.remove(&key);
+        }
+        self.live.remove(ordinal);
+        self.journal
+            .forget(request.decisions().len(), &self.by_ordinal, ordinal);
+        if let Some(slot) = self.by_ordinal.get_mut(ordinal as usize) {
+            *slot = None;
+        }
+        self.by_id.remove(id);
+        let scope = request.proposal().scope().clone();
+        self.feed.push(
+            at.max(request.updated_at()),
+            scope,
+            FeedSubject::Purged { id: *id },
+        );
+        Ok(())
+    }
+
+    pub(crate) fn find_by_key(
+        &self,
+        scope: &Scope,
+        key: &IdempotencyKey,
+    ) -> Option<Arc<MutationRequest>> {
+        let id = self.keys.get(&(scope.clone(), key.clone()))?;
+        self.by_id.get(id).map(|entry| Arc::clone(&entry.request))
+    }
+
+    pub(crate) fn load(&self, scope: &Scope) -> StateSnapshot {
+        self.states
+            .get(scope)
+            .map_or(StateSnapshot::ABSENT, |record| StateSnapshot {
+                version: record.version,
+                body: record.body.clone(),
+            })
+    }
+
+    pub(crate) fn save(
+        &mut self,
+        write: &StateWrite,
+        at: Timestamp,
+    ) -> Result<StateVersion, StoreError> {
+        let after = write.expected.next();
+        if let Some(record) = self.states.get(&write.scope)
+            && (record.version, record.operation) == (after, write.operation)
+        {
+            return Ok(after);
+        }
+        self.check_state("save", write)?;
+        self.put_state(write, at);
+        Ok(after)
+    }
+
+    fn check_state(&self, port: &'static str, write: &StateWrite) -> Result<(), StoreError> {
+        let actual = self
+            .states
+            .get(&write.scope)
+            .map_or(StateVersion::ABSENT, |r| r.version);
+        if actual != write.expected {
+            let conflict = Conflict::State {
+                expected: write.expected,
+                actual,
+            };
+            return Err(StoreError::conflict(port, conflict));
+        }
+        self.check_bytes(port, write.body.as_ref().map_or(0, Bytes::len))
+    }
+
+    fn put_state(&mut self, write: &StateWrite, at: Timestamp) {
+        let version = write.expected.next();
+        let record = StateRecord {
+            version,
+            body: write.body.clone(),
+            operation: write.operation,
+        };
+        self.states.insert(write.scope.clone(), record);
+        self.feed
+            .push(at, write.scope.clone(), FeedSubject::State { version });
+    }
+
+    fn entry(&self, port: &'static str, id: &RequestId) -> Result<&Entry, StoreError> {
+        self.by_id.get(id).ok_or_else(|| {
+            StoreError::new(
+                StoreErrorKind::NotFound,
+                port,
+                format!("there is no request {id}"),
+            )
+        })
+    }
+
+    fn check_size(&self, port: &'static str, request: &MutationRequest) -> Result<(), StoreError> {
+        // What ends a request is let through: it could not be ended otherwise.
+        if request.status().is_terminal() && request.revision() > Revision::FIRST {
+            return Ok(());
+        }
+        self.check_bytes(port, request.footprint())
+    }
+
+    fn check_bytes(&self, port: &'static str, bytes: usize) -> Result<(), StoreError> {
+        if bytes > self.document_limit {
+            let detail = format!("{bytes} bytes, at most {} are allowed", self.document_limit);
+            return Err(StoreError::new(StoreErrorKind::TooLarge, port, detail));
+        }
+        Ok(())
+    }
+}
+
+fn key_of(request: &MutationRequest) -> Option<(Scope, IdempotencyKey)> {
+    let proposal = request.proposal();
+    proposal
+        .idempotency_key()
+        .map(|key| (proposal.scope().clone(), key.clone()))
+}

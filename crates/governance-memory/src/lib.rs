@@ -1,0 +1,104 @@
+#![doc = include_str!("../README.md")]
+
+mod clock;
+mod config;
+mod engine;
+mod feed;
+mod inner;
+mod journal;
+mod postings;
+mod store;
+mod walk;
+
+use std::{fmt, sync::Arc};
+
+pub use clock::SystemClock;
+pub use config::MemoryStoreBuilder;
+use governance_core::{Clock, StoreError};
+use inner::Inner;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+/// Keeps everything in memory. A clone is a handle to the same store.
+///
+/// Readers do not block each other, a write holds the lock only to check and swap in what was
+/// prepared before, and no code of a user runs while it is held.
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: RwLock<Inner>,
+    /// The place behind the last event, for those who wait for the next.
+    head: watch::Sender<u64>,
+    clock: Arc<dyn Clock>,
+    scan_limit: usize,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets up a store.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::default()
+    }
+
+    fn from_builder(builder: MemoryStoreBuilder) -> Self {
+        let shared = Shared {
+            inner: RwLock::new(Inner::new(builder.document_limit, builder.feed_capacity)),
+            head: watch::Sender::new(0),
+            clock: builder.clock,
+            scan_limit: builder.scan_limit,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// How many requests there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.inner.read().by_id.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&mut Inner) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (result, head) = {
+            let mut inner = self.shared.inner.write();
+            (change(&mut inner), inner.feed.head())
+        };
+        self.shared.head.send_if_modified(|known| {
+            let newer = head > *known;
+            *known = head.max(*known);
+            newer
+        });
+        result
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("requests", &self.len())
+            .finish_non_exhaustive()
+    }
+}

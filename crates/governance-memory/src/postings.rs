@@ -1,0 +1,138 @@
+//! Which requests have a term: sets of ordinals.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringBitmap;
+
+/// Ordinals are split into chunks of 65 536, so a page touches the chunks it needs and no more.
+pub(crate) const CHUNK_BITS: u32 = 16;
+const LOW: u32 = (1 << CHUNK_BITS) - 1;
+
+/// A chunk of a set: ordinals modulo 65 536.
+pub(crate) type Chunk = RoaringBitmap;
+
+pub(crate) const fn split(ordinal: u32) -> (u32, u32) {
+    (ordinal >> CHUNK_BITS, ordinal & LOW)
+}
+
+pub(crate) const fn join(chunk: u32, low: u32) -> u32 {
+    (chunk << CHUNK_BITS) | low
+}
+
+/// A set of ordinals. Most terms have a handful of requests, so small sets are plain lists.
+#[derive(Debug)]
+pub(crate) enum Posting {
+    Few(Vec<u32>),
+    Many {
+        chunks: BTreeMap<u32, Chunk>,
+        len: u64,
+    },
+}
+
+impl Default for Posting {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl Posting {
+    const FEW: usize = 16;
+
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Few(ordinals) => ordinals.len() as u64,
+            Self::Many { len, .. } => *len,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, ordinal: u32) {
+        match self {
+            Self::Few(ordinals) => {
+                let Err(at) = ordinals.binary_search(&ordinal) else {
+                    return;
+                };
+                if ordinals.len() < Self::FEW {
+                    ordinals.reserve_exact(1);
+                    ordinals.insert(at, ordinal);
+                    return;
+                }
+                let mut many = Self::Many {
+                    chunks: BTreeMap::new(),
+                    len: 0,
+                };
+                for known in std::mem::take(ordinals) {
+                    many.insert(known);
+                }
+                many.insert(ordinal);
+                *self = many;
+            }
+            Self::Many { chunks, len } => {
+                let (chunk, low) = split(ordinal);
+                *len += u64::from(chunks.entry(chunk).or_default().insert(low));
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, ordinal: u32) {
+        match self {
+            Self::Few(ordinals) => {
+                if let Ok(at) = ordinals.binary_search(&ordinal) {
+                    ordinals.remove(at);
+                }
+            }
+            Self::Many { chunks, len } => {
+                let (chunk, low) = split(ordinal);
+                if let Some(set) = chunks.get_mut(&chunk) {
+                    *len -= u64::from(set.remove(low));
+                    if set.is_empty() {
+                        chunks.remove(&chunk);
+                    }
+                }
+                if *len == 0 {
+                    *self = Self::default();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn contains(&self, ordinal: u32) -> bool {
+        match self {
+            Self::Few(ordinals) => ordinals.binary_search(&ordinal).is_ok(),
+            Self::Many { chunks, .. } => {
+                let (chunk, low) = split(ordinal);
+                chunks.get(&chunk).is_some_and(|set| set.contains(low))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_shrinks_and_counts() {
+        let mut posting = Posting::default();
+        let ordinals: Vec<u32> = (0..200).map(|i| i * 7_000).collect();
+        for ordinal in &ordinals {
+            posting.insert(*ordinal);
+            posting.insert(*ordinal);
+        }
+        assert_eq!(posting.len(), 200);
+        assert!(ordinals.iter().all(|o| posting.contains(*o)) && !posting.contains(1));
+        for ordinal in &ordinals {
+            posting.remove(*ordinal);
+            posting.remove(*ordinal);
+        }
+        assert_eq!(posting.len(), 0);
+        assert!(matches!(posting, Posting::Few(list) if list.is_empty()));
+    }
+
+    #[test]
+    fn ordinals_split_and_join() {
+        for ordinal in [0, 1, 65_535, 65_536, u32::MAX] {
+            let (chunk, low) = split(ordinal);
+            assert_eq!(join(chunk, low), ordinal);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use governance_core::{
+    Creation, IdempotencyKey, MutationRequest, RequestId, RequestStore, Revision, Scope,
+    StoreError, Written,
+};
+
+use crate::MemoryStore;
+
+#[async_trait]
+impl RequestStore for MemoryStore {
+    async fn create(&self, request: Arc<MutationRequest>) -> Result<Creation, StoreError> {
+        self.write(|inner| inner.create(request))
+    }
+
+    async fn try_store(
+        &self,
+        request: Arc<MutationRequest>,
+        expected: Revision,
+    ) -> Result<Written, StoreError> {
+        self.write(|inner| inner.write("try_store", &[(request, expected)], None))
+    }
+
+    async fn get(&self, id: &RequestId) -> Result<Option<Arc<MutationRequest>>, StoreError> {
+        Ok(self
+            .shared
+            .inner
+            .read()
+            .by_id
+            .get(id)
+            .map(|entry| Arc::clone(&entry.request)))
+    }
+
+    async fn get_many(
+        &self,
+        ids: &[RequestId],
+    ) -> Result<Vec<Option<Arc<MutationRequest>>>, StoreError> {
+        let inner = self.shared.inner.read();
+        let get = |id| inner.by_id.get(id).map(|entry| Arc::clone(&entry.request));
+        Ok(ids.iter().map(get).collect())
+    }
+
+    async fn find_by_key(
+        &self,
+        scope: &Scope,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Arc<MutationRequest>>, StoreError> {
+        Ok(self.shared.inner.read().find_by_key(scope, key))
+    }
+
+    async fn purge(&self, id: &RequestId, expected: Revision) -> Result<(), StoreError> {
+        let now = self.shared.clock.now().await?;
+        self.write(|inner| inner.purge(id, expected, now))
+    }
+}
