@@ -1,0 +1,1 @@
+//! Conformance suite, generators and reference model for providers of governance-core.

@@ -1,0 +1,1 @@
+//! Runnable scenarios, each on any provider.
