@@ -144,7 +144,12 @@ impl Governor {
                     replayed: true,
                 });
             }
-            let assessment = self.assess(&request, &call, on_stale).await?;
+            let assessment = match self.assess(&request, &call, on_stale).await {
+                Err(GovernorError::Request(refused)) => {
+                    return Err(self.refused(&request, refused).await);
+                }
+                assessment => assessment?,
+            };
             let changed = Arc::new(assessment.draft.finish());
             self.check_document(&changed)?;
             let mut commit = Commit::of(Arc::clone(&changed), request.revision());
