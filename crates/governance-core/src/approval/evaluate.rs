@@ -5,27 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalRules, Distinct, Membership, Requirement, SelfApproval,
+    Distinct, Membership, Requirement, SelfApproval,
+    ballot::Ballot,
     matching::seat,
-    round::{Parties, StageOpening},
     vote::{Verdict, Vote},
 };
-use crate::ids::{ActorId, Digest, RequirementId, Timestamp};
-
-/// All an evaluation looks at.
-#[derive(Debug, Clone, Copy)]
-pub struct Ballot<'a> {
-    /// What is required.
-    pub rules: &'a ApprovalRules,
-    /// When stages opened.
-    pub openings: &'a [StageOpening],
-    /// The live votes.
-    pub votes: &'a [Vote],
-    /// What is to be approved. Votes on anything else do not count.
-    pub subject: &'a Digest,
-    /// Whose votes do not count unless self-approval is allowed.
-    pub parties: &'a Parties,
-}
+use crate::ids::{ActorId, RequirementId, Timestamp};
 
 /// Where a ballot stands.
 #[non_exhaustive]

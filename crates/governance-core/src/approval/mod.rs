@@ -5,6 +5,7 @@
 //! groups as the directory told them at that moment. [`evaluate`] decides from requirements and
 //! votes alone; it reads no clock and asks nobody.
 
+mod ballot;
 mod evaluate;
 mod matching;
 mod reach;
@@ -14,14 +15,14 @@ mod rules;
 mod selector;
 mod vote;
 
+pub use ballot::{Ballot, Parties, StageOpening};
 pub(crate) use evaluate::fills_a_seat;
 pub use evaluate::{
-    Ballot, Evaluation, Outcome, RequirementEvaluation, RequirementStatus, StageEvaluation,
-    evaluate,
+    Evaluation, Outcome, RequirementEvaluation, RequirementStatus, StageEvaluation, evaluate,
 };
 pub use reach::{Candidate, Reach, Shortage, reach};
 pub use requirement::{InvalidRequirement, ReasonRule, Requirement};
-pub use round::{Parties, Round, StageOpening};
+pub use round::Round;
 pub use rules::{ApprovalRules, Distinct, ExecutorRule, RuleConflict, SelfApproval};
 pub use selector::{Membership, Selector};
 pub use vote::{Denial, Verdict, Vote, VoteRefused};

@@ -1,10 +1,8 @@
 //! Whether a quorum can still be reached.
 
 use super::{
-    Distinct, Membership, Requirement, SelfApproval,
-    evaluate::{Ballot, asks_for},
-    matching::seat,
-    vote::Verdict,
+    Distinct, Membership, Requirement, SelfApproval, ballot::Ballot, evaluate::asks_for,
+    matching::seat, vote::Verdict,
 };
 use crate::ids::{ActorId, RequirementId};
 
