@@ -136,9 +136,7 @@ impl Governor {
     ) -> Result<Assessment, GovernorError> {
         let now = self.now().await?;
         let mut draft = request.draft(call.act(now));
-        if let Err(refused) = draft.check_executable() {
-            return Err(self.refused(request, refused).await);
-        }
+        draft.check_executable()?;
         request
             .verify_history()
             .map_err(|problem| GovernorError::Tampered {
@@ -254,7 +252,7 @@ impl Governor {
                     });
                 }
                 if stale.is_some() {
-                    draft.accept_any_version(current);
+                    draft.accept_any_version(current)?;
                 }
                 if !judgement.rules().are_covered_by(&granted) {
                     self.check_satisfiable(judgement.rules(), &parties).await?;

@@ -144,7 +144,13 @@ impl Governor {
                     replayed: true,
                 });
             }
-            let assessment = self.assess(&request, &call, on_stale).await?;
+            let assessment = match self.assess(&request, &call, on_stale).await {
+                Ok(assessment) => assessment,
+                Err(GovernorError::Request(refused)) => {
+                    return Err(self.refused(&request, refused).await);
+                }
+                Err(error) => return Err(error),
+            };
             let changed = Arc::new(assessment.draft.finish());
             self.check_document(&changed)?;
             let mut commit = Commit::of(Arc::clone(&changed), request.revision());

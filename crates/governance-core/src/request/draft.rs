@@ -458,8 +458,12 @@ impl Draft {
     ///
     /// # Errors
     ///
+    /// [`RequestError::NotAllowed`] when it is final, [`RequestError::Overdue`],
     /// [`RequestError::HistoryFull`].
     pub fn take_place_of(&mut self, other: RequestId, reason: Reason) -> Result<(), RequestError> {
+        // What could itself be superseded is what can still take a place.
+        self.allowed(Step::Supersede)?;
+        self.in_time()?;
         if self.request.decisions.len() >= Self::MAX_DECISIONS {
             return Err(RequestError::HistoryFull);
         }
@@ -583,12 +587,18 @@ impl Draft {
     }
 
     /// Records that the state has moved and the caller accepts any version.
-    pub fn accept_any_version(&mut self, current: StateVersion) {
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NotAllowed`] unless the request is approved.
+    pub fn accept_any_version(&mut self, current: StateVersion) -> Result<(), RequestError> {
+        self.allowed(Step::Complete)?;
         let approved_for = self.request.approved_version();
         self.record(DecisionKind::Version(VersionEvent::AnyVersionAccepted {
             approved_for,
             current,
         }));
+        Ok(())
     }
 
     /// Follows what policies say about the latest state: the request stays approved, waits for
