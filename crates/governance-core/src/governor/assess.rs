@@ -252,7 +252,7 @@ impl Governor {
                     });
                 }
                 if stale.is_some() {
-                    draft.accept_any_version(current);
+                    draft.accept_any_version(current)?;
                 }
                 if !judgement.rules().are_covered_by(&granted) {
                     self.check_satisfiable(judgement.rules(), &parties).await?;

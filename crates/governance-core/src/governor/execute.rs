@@ -145,10 +145,11 @@ impl Governor {
                 });
             }
             let assessment = match self.assess(&request, &call, on_stale).await {
+                Ok(assessment) => assessment,
                 Err(GovernorError::Request(refused)) => {
                     return Err(self.refused(&request, refused).await);
                 }
-                assessment => assessment?,
+                Err(error) => return Err(error),
             };
             let changed = Arc::new(assessment.draft.finish());
             self.check_document(&changed)?;

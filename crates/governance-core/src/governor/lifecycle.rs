@@ -92,9 +92,9 @@ impl Governor {
     ///
     /// # Errors
     ///
-    /// [`GovernorError::Request`] when this request is final, or the other is the same, final, or
-    /// about another state; [`GovernorError::NotFound`] for either; otherwise as
-    /// [`Governor::approve`].
+    /// [`GovernorError::Request`] when this request is final, either is overdue, or the other is
+    /// the same, final, or about another state; [`GovernorError::NotFound`] for either; otherwise
+    /// as [`Governor::approve`].
     pub async fn supersede(
         &self,
         id: &RequestId,
@@ -123,7 +123,9 @@ impl Governor {
                 return Err(self.refused(&old, refused).await);
             }
             let mut taking = new.draft(call.act(now));
-            taking.take_place_of(*id, reason.clone())?;
+            if let Err(refused) = taking.take_place_of(*id, reason.clone()) {
+                return Err(self.refused(&new, refused).await);
+            }
             let closed = Arc::new(closing.finish());
             let taken = Arc::new(taking.finish());
             self.check_document(&taken)?;

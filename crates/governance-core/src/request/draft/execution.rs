@@ -77,12 +77,18 @@ impl Draft {
     }
 
     /// Records that the state has moved and the caller accepts any version.
-    pub fn accept_any_version(&mut self, current: StateVersion) {
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NotAllowed`] unless the request is approved.
+    pub fn accept_any_version(&mut self, current: StateVersion) -> Result<(), RequestError> {
+        self.allowed(Step::Complete)?;
         let approved_for = self.request.approved_version();
         self.record(DecisionKind::Version(VersionEvent::AnyVersionAccepted {
             approved_for,
             current,
         }));
+        Ok(())
     }
 
     /// Follows what policies say about the latest state: the request stays approved, waits for

@@ -86,8 +86,12 @@ impl Draft {
     ///
     /// # Errors
     ///
+    /// [`RequestError::NotAllowed`] when it is final, [`RequestError::Overdue`],
     /// [`RequestError::HistoryFull`].
     pub fn take_place_of(&mut self, other: RequestId, reason: Reason) -> Result<(), RequestError> {
+        // What could itself be superseded is what can still take a place.
+        self.allowed(Step::Supersede)?;
+        self.in_time()?;
         if self.request.decisions.len() >= Self::MAX_DECISIONS {
             return Err(RequestError::HistoryFull);
         }
