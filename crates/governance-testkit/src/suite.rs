@@ -65,6 +65,68 @@ macro_rules! conformance_tests {
                 commit_across_slots_is_refused,
                 malformed_commit_is_refused,
             }
+            queries {
+                presets_find_what_they_say,
+                every_status_is_found,
+                every_condition_and_its_negation,
+                conditions_combine,
+                tenants_are_apart,
+                a_change_is_visible_at_once,
+                orders_of_submission,
+                order_of_deadlines,
+                equal_deadlines_are_all_listed,
+                paging_finds_everything_once,
+                cursor_survives_its_text,
+                paging_under_writes,
+                foreign_cursor_is_refused,
+                malformed_cursor_is_refused,
+                oversized_filter_is_refused,
+                decidable_by_is_exact,
+                counts_are_never_too_high,
+            }
+            listings {
+                approvals_stand_as_they_stand,
+                approvals_newest_first,
+                decisions_in_the_order_they_were_stored,
+                decisions_are_filtered,
+                decisions_by_deadline_are_refused,
+                decisions_after_a_purge,
+            }
+            feed {
+                events_of_one_state_are_in_order,
+                refused_and_repeated_writes_are_not_told,
+                reading_goes_on_from_any_token,
+                each_state_keeps_its_order,
+                head_is_behind_the_last_event,
+                waiting_ends_with_a_write,
+                foreign_token_is_refused,
+                limits_are_checked,
+                trimmed_feed_tells_that_a_token_expired,
+                reopened_feed_goes_on_from_a_token,
+                concurrent_writes_are_all_told,
+            }
+            clock {
+                tells_a_plausible_time,
+                every_handle_is_told_the_same_clock,
+                set_clock_is_told,
+                listings_go_by_the_clock,
+            }
+            concurrency {
+                read_modify_write_of_a_state_loses_nothing,
+                read_modify_write_of_a_request_loses_nothing,
+                creates_of_one_id_have_one_winner,
+                creates_of_one_key_have_one_winner,
+                changes_from_one_revision_have_one_winner,
+                commits_of_one_request_have_one_winner,
+                executions_of_one_request_change_the_state_once,
+                executions_about_one_state_add_up,
+                votes_at_the_same_time_are_all_kept,
+                one_voter_at_the_same_time_has_one_vote,
+                one_operation_at_the_same_time_is_done_once,
+                opposite_acts_end_in_one_outcome,
+                overdue_request_expires_once,
+                stale_reader_does_not_overwrite,
+            }
         }
     };
 }
@@ -114,6 +176,11 @@ const FILES: &[(&str, &str)] = &[
     ("requests", include_str!("cases/requests.rs")),
     ("states", include_str!("cases/states.rs")),
     ("commit", include_str!("cases/commit.rs")),
+    ("queries", include_str!("cases/queries.rs")),
+    ("listings", include_str!("cases/listings.rs")),
+    ("feed", include_str!("cases/feed.rs")),
+    ("clock", include_str!("cases/clock.rs")),
+    ("concurrency", include_str!("cases/concurrency.rs")),
 ];
 
 /// Compares a list of cases with the files they are in: a case that is written but not listed, or

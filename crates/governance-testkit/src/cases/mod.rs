@@ -7,6 +7,11 @@
     reason = "panicking is how a case tells that the provider failed it"
 )]
 
+pub mod clock;
 pub mod commit;
+pub mod concurrency;
+pub mod feed;
+pub mod listings;
+pub mod queries;
 pub mod requests;
 pub mod states;
