@@ -1,1 +1,3 @@
 //! Suites over the whole workspace, and the guides as doctests.
+
+pub mod fixtures;

@@ -262,8 +262,12 @@ impl MutationRequest {
         if !same_proposal || self.decisions.len() <= known {
             return Err(rewritten);
         }
-        let link = |decisions: &[Arc<Decision>]| decisions.last().map(|d| (d.seq(), *d.digest()));
-        if link(&self.decisions[..known]) != link(&stored.decisions) {
+        // A decision that claims its old digest may still have been changed, so all of them are
+        // compared. What was loaded here is shared, and comparing that costs nothing.
+        let same = |(mine, known): (&Arc<Decision>, &Arc<Decision>)| {
+            Arc::ptr_eq(mine, known) || mine == known
+        };
+        if !self.decisions.iter().zip(&stored.decisions).all(same) {
             return Err(rewritten);
         }
         self.check_tail(known, stored.status, stored.revision)
