@@ -5,6 +5,7 @@ mod harness;
 
 pub mod cases;
 pub mod fixtures;
+pub mod model;
 #[doc(hidden)]
 pub mod suite;
 
