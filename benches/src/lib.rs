@@ -1,1 +1,8 @@
-//! Benchmarks: ratios measured in one run.
+//! What the benchmarks and the report measure on: a corpus of pending requests to list, and a
+//! governor over one kind of state to change.
+
+mod change;
+mod corpus;
+
+pub use change::{Bench, PolicyDocument, PutPolicy, Statement};
+pub use corpus::{Case, Corpus, person};
