@@ -1,1 +1,3 @@
 //! Runnable scenarios, each on any provider.
+
+pub mod provider;

@@ -1,0 +1,262 @@
+//! Reading everything back: what the store says, against what the input says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+};
+
+use anyhow::Context as _;
+use governance_core::{
+    DecisionKind, DecisionQuery, Digest, Governor, Lifecycle, MutationRequest, PageRequest,
+    RejectionCause, Risk, StateId, Status, ids::DigestWriter,
+};
+use serde_json::Value;
+
+use crate::{
+    input::digest_of,
+    mutation::{PolicyState, PutPolicy},
+    schedule::Progress,
+};
+
+/// What the store holds, counted, and where it is not what it should be.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    pub(crate) submitted: u64,
+    pub(crate) approved_automatically: u64,
+    pub(crate) approved_by_people: u64,
+    pub(crate) rejected: u64,
+    pub(crate) stale: u64,
+    pub(crate) executed: u64,
+    pub(crate) decisions: u64,
+    pub(crate) states: u64,
+    pub(crate) histories_verified: u64,
+    pub(crate) risks: BTreeMap<&'static str, u64>,
+    pub(crate) mismatches: u64,
+    /// The first mismatches, in words.
+    pub(crate) examples: Vec<String>,
+    /// The digest of each request's decisions, by line and attempt.
+    digests: BTreeMap<(u64, u64), Digest>,
+    /// Lines that have an executed request.
+    lines: BTreeSet<u64>,
+    /// How often each state was changed.
+    executions: BTreeMap<StateId, u64>,
+}
+
+/// Reads back every request, decision and state, page by page, and compares.
+///
+/// # Errors
+///
+/// When the store cannot be read. What is read and wrong is a mismatch, not an error.
+pub(crate) async fn audit(governor: &Governor, progress: &Progress) -> anyhow::Result<Audit> {
+    let mut audit = Audit::default();
+    let recorded = audit.read_requests(governor).await?;
+    audit.read_decisions(governor, recorded).await?;
+    audit.read_states(governor, progress).await?;
+    let executed = audit.executed;
+    audit.check(executed == progress.changes, || {
+        format!(
+            "{} changes were carried out, the store has {executed}",
+            progress.changes
+        )
+    });
+    Ok(audit)
+}
+
+impl Audit {
+    const PAGE: u16 = 500;
+    const EXAMPLES: usize = 5;
+
+    /// A digest of all decisions that depends on nothing but what was decided: not on times, ids,
+    /// the provider, or what was done at the same time.
+    pub(crate) fn decisions_digest(&self) -> Digest {
+        let all: Vec<u8> = self
+            .digests
+            .values()
+            .flat_map(Digest::as_bytes)
+            .copied()
+            .collect();
+        Digest::of(all)
+    }
+
+    async fn read_requests(&mut self, governor: &Governor) -> anyhow::Result<u64> {
+        let query = governor.query();
+        let mut page = PageRequest::first(Self::PAGE)?;
+        let mut recorded = 0;
+        loop {
+            let read = governor.requests(&query, &page).await?;
+            for request in &read.items {
+                recorded += count(request.decisions().len());
+                self.examine(request)?;
+            }
+            for record in &read.undecodable {
+                self.mismatch(|| format!("record {}: {}", record.id, record.problem));
+            }
+            match read.next {
+                Some(cursor) => page = page.after(cursor),
+                None => return Ok(recorded),
+            }
+        }
+    }
+
+    async fn read_decisions(&mut self, governor: &Governor, recorded: u64) -> anyhow::Result<()> {
+        let query = DecisionQuery::of(governor.query());
+        let mut page = PageRequest::first(Self::PAGE)?;
+        loop {
+            let read = governor.decisions(&query, &page).await?;
+            self.decisions += count(read.items.len());
+            match read.next {
+                Some(cursor) => page = page.after(cursor),
+                None => break,
+            }
+        }
+        let listed = self.decisions;
+        self.check(listed == recorded, || {
+            format!("{listed} decisions are listed, the requests have {recorded}")
+        });
+        Ok(())
+    }
+
+    async fn read_states(
+        &mut self,
+        governor: &Governor,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        for (id, expected) in &progress.expected {
+            let (state, version) = governor.state::<PolicyState>(id).await?;
+            let Some(PolicyState {
+                version: Some(name),
+                document: Some(document),
+            }) = state
+            else {
+                self.mismatch(|| format!("{id} is not there"));
+                continue;
+            };
+            self.states += 1;
+            self.check(name == expected.version, || {
+                format!("{id} is at {name}, the input ends at {}", expected.version)
+            });
+            self.check(digest_of(&document) == expected.document, || {
+                format!("the document of {id} is not the last of the input")
+            });
+            let executed = self.executions.get(id).copied().unwrap_or(0);
+            self.check(version.get() == executed, || {
+                format!("{id} was changed {executed} times, its version is {version}")
+            });
+        }
+        Ok(())
+    }
+
+    fn examine(&mut self, request: &MutationRequest) -> anyhow::Result<()> {
+        let id = request.id();
+        self.submitted += 1;
+        let risk = request.proposal().intent().risk_level();
+        *self.risks.entry(risk.as_str()).or_default() += 1;
+        match request.verify_history() {
+            Ok(()) => self.histories_verified += 1,
+            Err(error) => self.mismatch(|| format!("history of {id}: {error}")),
+        }
+        let was_approved = request
+            .decisions()
+            .iter()
+            .any(|d| matches!(d.kind(), DecisionKind::Lifecycle(Lifecycle::Approved)));
+        if was_approved {
+            let automatic = request.round().rules().is_empty();
+            self.check(automatic == (risk == Risk::Low), || {
+                format!("{id} is of {risk} risk, approved automatically: {automatic}")
+            });
+            if automatic {
+                self.approved_automatically += 1;
+            } else {
+                self.approved_by_people += 1;
+            }
+        }
+        let line = match place(request) {
+            Some(place) => {
+                let digest = decided(request, place)?;
+                let twice = self.digests.insert(place, digest).is_some();
+                self.check(!twice, || {
+                    format!("two requests of line {} attempt {}", place.0, place.1)
+                });
+                place.0
+            }
+            None => {
+                self.mismatch(|| format!("{id} is not of this replay"));
+                0
+            }
+        };
+        match (request.status(), request.rejection()) {
+            (Status::Executed, _) => self.examine_execution(request, line)?,
+            (Status::Rejected, Some(RejectionCause::Stale { .. })) => self.stale += 1,
+            (Status::Rejected, _) => self.rejected += 1,
+            (status, _) => self.mismatch(|| format!("{id} is still {status}")),
+        }
+        Ok(())
+    }
+
+    /// What was executed names the versions before and after: the store's and the provider's.
+    fn examine_execution(&mut self, request: &MutationRequest, line: u64) -> anyhow::Result<()> {
+        let id = request.id();
+        self.executed += 1;
+        let twice = !self.lines.insert(line);
+        self.check(!twice, || format!("line {line} was executed twice"));
+        let state = request.proposal().scope().state_id.clone();
+        *self.executions.entry(state).or_default() += 1;
+        let execution = request.execution();
+        let versions = execution.version_before().zip(execution.version_after());
+        self.check(
+            versions.is_some_and(|(before, after)| after == before.next()),
+            || format!("{id} does not name the versions it was executed between"),
+        );
+        let put: PutPolicy = request.proposal().payload().decode().context("a payload")?;
+        let names = execution.changes().iter().any(|change| {
+            change.path() == "version"
+                && change.before().and_then(Value::as_str) == put.from_version.as_deref()
+                && change.after().and_then(Value::as_str) == Some(put.to_version.as_str())
+        });
+        self.check(names, || format!("{id} does not name the version it put"));
+        Ok(())
+    }
+
+    fn check(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.mismatch(otherwise);
+        }
+    }
+
+    fn mismatch(&mut self, words: impl FnOnce() -> String) {
+        self.mismatches += 1;
+        if self.examples.len() < Self::EXAMPLES {
+            self.examples.push(words());
+        }
+    }
+}
+
+/// The line and attempt a request is of.
+fn place(request: &MutationRequest) -> Option<(u64, u64)> {
+    let metadata = request.proposal().metadata();
+    let number = |name| metadata.get(name).and_then(Value::as_u64);
+    number("line").zip(number("attempt"))
+}
+
+/// The digest of what was decided about a request.
+fn decided(request: &MutationRequest, (line, attempt): (u64, u64)) -> anyhow::Result<Digest> {
+    let mut writer = DigestWriter::default();
+    for decision in request.decisions() {
+        let facts = (
+            (line, attempt),
+            decision.seq(),
+            decision.actor().id().as_str(),
+            decision.kind().to_string(),
+            decision.status().as_str(),
+            decision.revision().get(),
+            decision.reason().map(governance_core::Reason::as_str),
+        );
+        serde_json::to_writer(&mut writer, &facts)?;
+        writer.write_all(b"\n")?;
+    }
+    Ok(writer.finish())
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
