@@ -25,7 +25,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -39,6 +39,7 @@ use crate::{
     input::Changes,
     replay::Replay,
     report::{Report, Setting},
+    schedule::Progress,
 };
 
 /// The input that ships with the example.
@@ -105,26 +106,13 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let replay = Replay::new(provider, cli.tenant.clone(), cli.seed, cli.max_line_bytes)?;
     let replay = Arc::new(replay);
 
-    let began = now();
-    let (sender, receiver) = mpsc::channel(16);
-    let reader = tokio::task::spawn_blocking(move || {
-        for change in changes {
-            // Nobody takes any more after a change that failed.
-            if sender.blocking_send(change).is_err() {
-                break;
-            }
-        }
-    });
-    let shown = |done| bar.set_message(format!("{done} changes"));
-    let progress = schedule::run(&replay, receiver, cli.concurrency, shown).await?;
-    reader.await.context("the reader")?;
-    let took = began.elapsed();
-
-    bar.set_message("reading back");
+    let ran = carry_out(&replay, changes, &bar, cli.concurrency).await;
+    // Whatever comes next is printed where the bar was.
+    bar.finish_and_clear();
+    let (progress, took) = ran?;
     let began = now();
     let audit = verify::audit(replay.governor(), &progress).await?;
     let verified_in = began.elapsed();
-    bar.finish_and_clear();
 
     let setting = Setting {
         provider: cli.provider.choice().as_str(),
@@ -147,6 +135,29 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         None if audit.mismatches > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Reads and carries out at the same time. Says how long that took.
+async fn carry_out(
+    replay: &Arc<Replay>,
+    changes: Changes,
+    bar: &ProgressBar,
+    concurrency: usize,
+) -> anyhow::Result<(Progress, Duration)> {
+    let began = now();
+    let (sender, receiver) = mpsc::channel(16);
+    let reader = tokio::task::spawn_blocking(move || {
+        for change in changes {
+            // Nobody takes any more after a change that failed.
+            if sender.blocking_send(change).is_err() {
+                break;
+            }
+        }
+    });
+    let shown = |done| bar.set_message(format!("{done} changes"));
+    let progress = schedule::run(replay, receiver, concurrency, shown).await?;
+    reader.await.context("the reader")?;
+    Ok((progress, began.elapsed()))
 }
 
 /// Opens the input. The progress of reading it is shown on a terminal, nowhere else.

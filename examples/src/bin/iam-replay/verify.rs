@@ -260,3 +260,140 @@ fn decided(request: &MutationRequest, (line, attempt): (u64, u64)) -> anyhow::Re
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use governance_core::{Actor, Context, OnStale, OperationId, Provider, StateWrite, TenantId};
+    use governance_memory::MemoryStore;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        org::Organisation,
+        replay::Replay,
+        schedule::{self, Expected},
+    };
+
+    const POLICY: &str = "Reader";
+
+    fn line(from: Option<&str>, to: &str, action: &str) -> String {
+        let document = json!({"Statement":
+            {"Effect": "Allow", "Action": action, "Resource": "*"}});
+        let line = json!({"op": "put", "policy": POLICY, "from_version": from, "to_version": to,
+            "document": document});
+        format!("{line}\n")
+    }
+
+    async fn replayed() -> (Arc<Replay>, Progress) {
+        let provider: Arc<dyn Provider> = Arc::new(MemoryStore::new());
+        let replay = Replay::new(provider, TenantId::default(), 3, 10_000).unwrap();
+        let replay = Arc::new(replay);
+        let input = line(None, "v1", "s3:*") + &line(Some("v1"), "v2", "s3:Get");
+        let input = std::io::Cursor::new(input);
+        let (sender, receiver) = tokio::sync::mpsc::channel(4);
+        for change in crate::input::Changes::new(input, 10_000).unwrap() {
+            sender.send(change).await.unwrap();
+        }
+        drop(sender);
+        let progress = schedule::run(&replay, receiver, 2, |_| {}).await.unwrap();
+        (replay, progress)
+    }
+
+    async fn audited(replay: &Replay, progress: &Progress) -> Audit {
+        audit(replay.governor(), progress).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_replayed_matches() {
+        let (replay, progress) = replayed().await;
+        let audit = audited(&replay, &progress).await;
+        assert_eq!(audit.examples, [""; 0]);
+        assert_eq!((audit.mismatches, audit.executed, audit.states), (0, 2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_state_that_is_not_the_last_of_the_input_is_a_mismatch() {
+        let (replay, mut progress) = replayed().await;
+        let id = StateId::new(POLICY).unwrap();
+        progress.expected.get_mut(&id).unwrap().document = Digest::ZERO;
+        assert_eq!(audited(&replay, &progress).await.mismatches, 1);
+        progress.expected.get_mut(&id).unwrap().version = "v9".to_owned();
+        assert_eq!(audited(&replay, &progress).await.mismatches, 2);
+        let missing = Expected {
+            version: "v1".to_owned(),
+            document: Digest::ZERO,
+        };
+        progress
+            .expected
+            .insert(StateId::new("Other").unwrap(), missing);
+        assert_eq!(audited(&replay, &progress).await.mismatches, 3);
+        progress.changes += 1;
+        assert_eq!(audited(&replay, &progress).await.mismatches, 4);
+    }
+
+    #[tokio::test]
+    async fn a_state_written_past_the_governor_is_a_mismatch() {
+        let (replay, progress) = replayed().await;
+        let governor = replay.governor();
+        let scope = governor
+            .scope::<PolicyState>(&StateId::new(POLICY).unwrap())
+            .unwrap();
+        let found = governor.store().load(&scope).await.unwrap();
+        let write = StateWrite {
+            scope,
+            expected: found.version,
+            body: found.body,
+            operation: OperationId::from_bytes([1; 16]),
+        };
+        governor.store().save(&write).await.unwrap();
+        let audit = audited(&replay, &progress).await;
+        assert_eq!(audit.mismatches, 1);
+        assert_eq!(
+            audit.examples,
+            ["Reader was changed 2 times, its version is 3"]
+        );
+    }
+
+    #[tokio::test]
+    async fn requests_that_became_stale_are_counted_and_do_not_change_the_state() {
+        let (replay, mut progress) = replayed().await;
+        let governor = replay.governor();
+        let organisation = Organisation::new().unwrap();
+        let owner = organisation.owner_of(POLICY, 1).unwrap();
+        let id = StateId::new(POLICY).unwrap();
+        let deployer = Actor::service("deployer").unwrap();
+        let mut submitted = Vec::new();
+        for (attempt, to) in [(1, "v3"), (2, "v4")] {
+            let mutation = PutPolicy {
+                policy: POLICY.to_owned(),
+                from_version: Some("v2".to_owned()),
+                to_version: to.to_owned(),
+                document: json!({"Statement": []}),
+                risk: Risk::Low,
+            };
+            let context = Context::of(owner)
+                .metadata("line", 3)
+                .metadata("attempt", attempt);
+            submitted.push(governor.submit(context, &id, mutation).await.unwrap().id());
+        }
+        for request in &submitted {
+            governor
+                .execute(request, &deployer, OnStale::Reject)
+                .await
+                .unwrap();
+        }
+        progress.changes += 1;
+        progress.expected.insert(
+            id,
+            Expected {
+                version: "v3".to_owned(),
+                document: digest_of(&json!({"Statement": []})),
+            },
+        );
+        let audit = audited(&replay, &progress).await;
+        assert_eq!(audit.examples, [""; 0]);
+        assert_eq!((audit.stale, audit.executed, audit.rejected), (1, 3, 0));
+    }
+}
