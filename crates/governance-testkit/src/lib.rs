@@ -4,6 +4,7 @@ mod check;
 mod harness;
 
 pub mod cases;
+pub mod faults;
 pub mod fixtures;
 pub mod model;
 #[doc(hidden)]

@@ -127,6 +127,43 @@ macro_rules! conformance_tests {
                 overdue_request_expires_once,
                 stale_reader_does_not_overwrite,
             }
+            scenarios {
+                submit_approve_execute,
+                denied_submission_is_remembered,
+                rejected_request_stays_rejected,
+                withdrawn_vote_can_be_given_again,
+                roles_come_from_the_directory,
+                unsatisfiable_request_is_refused,
+                stale_request_is_rejected,
+                stale_request_is_approved_again,
+                stale_request_is_revalidated,
+                stale_request_waits_when_policies_require_more,
+                stale_request_runs_on_any_version,
+                failed_execution_is_retried,
+                superseded_request_is_linked_both_ways,
+                amendments_are_recorded,
+                tick_expires_what_is_due,
+                overdue_request_takes_no_votes,
+                submission_is_repeated_by_its_key,
+                operation_is_repeated_by_its_id,
+                dry_run_stores_nothing,
+                other_tenants_do_not_exist,
+            }
+            faults {
+                lost_reply_of_a_vote_is_settled,
+                lost_reply_of_a_change_is_settled_by_the_store,
+                lost_reply_of_an_execution_is_settled,
+                lost_reply_of_a_superseding_is_settled,
+                lost_reply_of_a_submission_is_settled,
+                submission_that_stays_unknown_is_settled_later,
+                write_that_stays_unanswered_is_unknown,
+                lost_reply_and_no_reads_is_unknown,
+                lost_execution_and_no_reads_is_unknown,
+                failures_are_told_apart,
+                sweep_goes_on_past_a_failure,
+                stale_read_of_a_request_loses_no_vote,
+                stale_read_of_a_state_is_caught_by_the_commit,
+            }
         }
     };
 }
@@ -181,6 +218,8 @@ const FILES: &[(&str, &str)] = &[
     ("feed", include_str!("cases/feed.rs")),
     ("clock", include_str!("cases/clock.rs")),
     ("concurrency", include_str!("cases/concurrency.rs")),
+    ("scenarios", include_str!("cases/scenarios.rs")),
+    ("faults", include_str!("cases/faults.rs")),
 ];
 
 /// Compares a list of cases with the files they are in: a case that is written but not listed, or

@@ -10,8 +10,10 @@
 pub mod clock;
 pub mod commit;
 pub mod concurrency;
+pub mod faults;
 pub mod feed;
 pub mod listings;
 pub mod queries;
 pub mod requests;
+pub mod scenarios;
 pub mod states;
