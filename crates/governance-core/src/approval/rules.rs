@@ -174,17 +174,23 @@ impl ApprovalRules {
         self
     }
 
-    /// Both: all requirements, and of each other rule the stricter one.
+    /// Both: all requirements, and of each other rule the stricter one. Rules that require nothing
+    /// have no say in who may sit: they would forbid, by their defaults, what the others allow.
     ///
     /// # Errors
     ///
     /// [`RuleConflict`] when two requirements of one id differ or there are too many.
     pub fn unite(mut self, other: Self) -> Result<Self, RuleConflict> {
+        if self.is_empty() {
+            self.distinct = other.distinct;
+            self.self_approval = other.self_approval;
+        } else if !other.is_empty() {
+            self.distinct = self.distinct.max(other.distinct);
+            self.self_approval = self.self_approval.max(other.self_approval);
+        }
         for requirement in other.requirements {
             self.add(requirement)?;
         }
-        self.distinct = self.distinct.max(other.distinct);
-        self.self_approval = self.self_approval.max(other.self_approval);
         self.executor = self.executor.max(other.executor);
         Ok(self)
     }
