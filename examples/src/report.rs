@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use governance_core::{
-    ActorId, Decision, Explanation, MutationRequest, RequirementStatus, StateVersion,
+    ActorId, Decision, Explanation, MutationRequest, RequirementStatus, StateVersion, Status,
     governor::RequirementExplanation,
 };
 
@@ -18,7 +18,9 @@ pub fn line_of(request: &MutationRequest) -> String {
         line.push_str(&format!(", version {before} -> {after}"));
     } else if let Some(cause) = request.rejection() {
         line.push_str(&format!(", because {}", cause.code()));
-    } else if let Some(failure) = execution.failure() {
+    } else if status == Status::Failed
+        && let Some(failure) = execution.failure()
+    {
         line.push_str(&format!(", because {}", failure.code));
     }
     line

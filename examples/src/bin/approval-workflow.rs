@@ -5,10 +5,10 @@ use std::{fmt, process::ExitCode};
 
 use examples::{People, Scene, state_of};
 use governance_core::{
-    Actor, Applied, ApprovalEvent, ApprovalRules, Change, Context, DecisionKind, Denial, ExecutorRule, GovernedState, Group,
-    Intent, InvalidName, Label, Mutation, MutationError, OnStale, PolicyDecision, PolicyFault,
-    PolicySubject, ReasonRule, Requirement, Risk, Role, Selector, StateId, ValidationErrors,
-    policy_fn,
+    Actor, Applied, ApprovalEvent, ApprovalRules, Change, Context, DecisionKind, Denial,
+    ExecutorRule, GovernedState, Group, Intent, InvalidName, Label, Mutation, MutationError,
+    OnStale, PolicyDecision, PolicyFault, PolicySubject, ReasonRule, Requirement, Risk, Role,
+    Selector, StateId, ValidationErrors, policy_fn,
 };
 use serde::{Deserialize, Serialize};
 
@@ -191,7 +191,10 @@ async fn scenario(scene: &mut Scene) -> anyhow::Result<()> {
         {
             let word = |label: &Option<Label>| label.as_ref().map_or("-", Label::as_str).to_owned();
             let (code, category) = (word(code), word(category));
-            story.say(format_args!("  {}: code {code}, category {category}", decision.actor()))?;
+            story.say(format_args!(
+                "  {}: code {code}, category {category}",
+                decision.actor()
+            ))?;
         }
     }
     let vote = governor.approve(&id, &dave, "I disagree with both").await;
