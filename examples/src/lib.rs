@@ -1,3 +1,20 @@
 //! Runnable scenarios, each on any provider.
+//!
+//! Every binary of this package tells one story and says what it shows; read it from the top. What
+//! they share is here: the command line ([`cli`]) and the choice of a provider ([`provider`]), the parts every scenario starts from
+//! ([`Scene`]), a directory of people ([`People`]), a clock and ids that make every run the same
+//! ([`fixed`]), and the printing ([`Story`]).
 
+pub mod cli;
+pub mod fixed;
+mod people;
 pub mod provider;
+mod report;
+mod scene;
+mod story;
+
+pub use cli::run;
+pub use people::People;
+pub use report::{line_of, state_of};
+pub use scene::Scene;
+pub use story::Story;

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use clap::{Args, ValueEnum};
-use governance_core::Provider;
-use governance_memory::MemoryStore;
+use governance_core::{Clock, Provider};
+use governance_memory::{MemoryStore, SystemClock};
 
 /// The providers an example can run on.
 #[non_exhaustive]
@@ -68,8 +68,21 @@ impl ProviderArgs {
     ///
     /// When the provider cannot be reached or set up.
     pub async fn open(&self) -> anyhow::Result<Arc<dyn Provider>> {
+        self.open_on(SystemClock).await
+    }
+
+    /// Connects to the provider, on a clock of the caller's own where the provider has none.
+    ///
+    /// # Errors
+    ///
+    /// When the provider cannot be reached or set up.
+    #[expect(
+        clippy::unused_async,
+        reason = "a provider in another process has to be connected to"
+    )]
+    pub async fn open_on(&self, clock: impl Clock + 'static) -> anyhow::Result<Arc<dyn Provider>> {
         match self.provider {
-            ProviderChoice::Memory => Ok(Arc::new(MemoryStore::new())),
+            ProviderChoice::Memory => Ok(Arc::new(MemoryStore::builder().clock(clock).build())),
         }
     }
 }

@@ -189,6 +189,14 @@ impl MutationError {
     }
 }
 
+/// A label that is not valid is a mistake in the mutation; trying again does not help. With this,
+/// `Label::new("stock.short")?` works where a mutation is applied.
+impl From<InvalidName> for MutationError {
+    fn from(invalid: InvalidName) -> Self {
+        Self::new(Label::literal("mutation.invalid_name"), invalid.to_string())
+    }
+}
+
 /// One thing that is wrong with a mutation on a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
