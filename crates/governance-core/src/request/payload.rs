@@ -1,7 +1,12 @@
 //! The mutation itself, as it is stored.
 
+use std::fmt;
+
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer as _, Serialize,
+    de::{self, DeserializeOwned},
+};
 
 use crate::ids::{Digest, MutationType};
 
@@ -93,13 +98,23 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, PayloadError> {
 
 /// Decodes a payload or state, all of it.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
-    let mut rest = bytes;
-    let value = T::deserialize(&mut rmp_serde::Deserializer::new(&mut rest))
-        .map_err(PayloadError::Decode)?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(PayloadError::TrailingBytes)
+    let mut input = rmp_serde::Deserializer::from_read_ref(bytes);
+    let value = T::deserialize(&mut input).map_err(PayloadError::Decode)?;
+    // Reading one value more has to fail for want of its first byte.
+    match input.deserialize_any(Nothing) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
+        Ok(()) | Err(_) => Err(PayloadError::TrailingBytes),
+    }
+}
+
+/// Takes no value at all and looks into none.
+struct Nothing;
+
+impl de::Visitor<'_> for Nothing {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing")
     }
 }
 
@@ -160,9 +175,13 @@ mod tests {
             stored.decode::<u8>().unwrap_err().code(),
             "payload.digest_mismatch"
         );
-        assert_eq!(
-            decode::<u8>(&[7, 7]).unwrap_err().code(),
-            "payload.trailing_bytes"
-        );
+        for byte in 0..=u8::MAX {
+            assert_eq!(
+                decode::<u8>(&[7, byte]).unwrap_err().code(),
+                "payload.trailing_bytes",
+                "{byte}"
+            );
+        }
+        assert_eq!(decode::<u8>(&[7]).unwrap(), 7);
     }
 }
