@@ -6,6 +6,7 @@ mod harness;
 pub mod cases;
 pub mod faults;
 pub mod fixtures;
+pub mod generate;
 pub mod model;
 #[doc(hidden)]
 pub mod suite;

@@ -4,6 +4,8 @@
 //! that could be wrong. It passes the whole conformance suite.
 
 mod data;
+#[cfg(test)]
+mod mutants;
 mod store;
 
 pub use store::ModelStore;
