@@ -13,3 +13,4 @@ pub mod suite;
 
 pub use async_trait::async_trait;
 pub use harness::{ProviderHarness, Trial};
+pub use proptest;
