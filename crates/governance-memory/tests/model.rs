@@ -17,8 +17,8 @@ fn memory_and_model_do_the_same() {
         .unwrap();
     let total = std::cell::Cell::new(Report::default());
     let config = Config {
-        cases: 150,
-        ..Config::default()
+        source_file: Some(file!()),
+        ..Config::with_cases(150)
     };
     let ops = model::ops(VirtualClock::START, 120);
     let ran = TestRunner::new(config).run(&ops, |ops| {

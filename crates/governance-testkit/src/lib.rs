@@ -1,4 +1,4 @@
-//! Conformance suite, generators and reference model for providers of governance-core.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod harness;

@@ -71,7 +71,7 @@ impl Report {
             Seen::Done | Seen::Version(_) => self.written += 1,
             Seen::Before(_) => self.repeated += 1,
             Seen::Refused(StoreErrorKind::Conflict, ..) => self.conflicts += 1,
-            Seen::Refused(..) | Seen::TooMany(_) => self.refused += 1,
+            Seen::Refused(..) | Seen::TooMany(_) | Seen::Endless => self.refused += 1,
             Seen::Request(found) => self.listed += usize::from(found.is_some()),
             Seen::Requests(found) => self.listed += found.len(),
             Seen::Approvals(found) => self.listed += found.len(),

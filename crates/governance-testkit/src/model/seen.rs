@@ -22,6 +22,8 @@ pub(super) enum Seen {
     Decisions(Vec<DecisionView>),
     /// A page had more items than it was asked for.
     TooMany(usize),
+    /// A walk that does not end.
+    Endless,
     Refused(StoreErrorKind, WriteCertainty, Option<Conflict>),
 }
 
@@ -122,14 +124,19 @@ impl Ask {
 /// A walk over the pages of a listing.
 struct Walk<T> {
     page: PageRequest,
+    pages: usize,
     found: Vec<T>,
 }
 
 impl<T> Walk<T> {
+    /// More pages than any run can fill: such a walk turns in a circle.
+    const MOST_PAGES: usize = 20_000;
+
     fn new(order: Order, limit: u16) -> Self {
         let page = PageRequest::first(limit).expect("a limit from 1 to 1000");
         Self {
             page: page.order(order),
+            pages: 0,
             found: Vec::new(),
         }
     }
@@ -148,6 +155,10 @@ impl<T> Walk<T> {
             return Some(Err(Seen::TooMany(next.items.len())));
         }
         self.found.extend(next.items);
+        self.pages += 1;
+        if self.pages > Self::MOST_PAGES {
+            return Some(Err(Seen::Endless));
+        }
         match next.next {
             Some(cursor) => {
                 self.page = self.page.clone().after(cursor);
