@@ -1,4 +1,4 @@
-//! Conformance suite, generators and reference model for providers of governance-core.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod harness;
@@ -6,9 +6,11 @@ mod harness;
 pub mod cases;
 pub mod faults;
 pub mod fixtures;
+pub mod generate;
 pub mod model;
 #[doc(hidden)]
 pub mod suite;
 
 pub use async_trait::async_trait;
 pub use harness::{ProviderHarness, Trial};
+pub use proptest;

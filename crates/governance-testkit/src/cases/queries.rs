@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use governance_core::{
-    BlastRadius, BlastScope, Condition, Count, Cursor, DecisionCategory, Digest, Filter, Intent,
-    Membership, MutationRequest, Order, PageRequest, PendingReason, Provider, RequestId,
-    RequestQuery, Risk, Severity, StateVersion, Status, StoreErrorKind, TenantId, TimeRange,
-    matches, query::SideEffectFilter,
+    ApprovalQuery, BlastRadius, BlastScope, Condition, Count, Cursor, DecisionCategory,
+    DecisionQuery, Digest, Filter, Intent, Membership, MutationRequest, Order, PageRequest,
+    PendingReason, Provider, RequestId, RequestQuery, Risk, Severity, StateVersion, Status,
+    StoreErrorKind, TenantId, TimeRange, matches, query::SideEffectFilter,
 };
 
 use crate::{
@@ -282,19 +282,14 @@ pub async fn tenants_are_apart(trial: &Trial) {
     ] {
         assert_eq!(check::found(store, &query).await, wanted, "{query:?}");
     }
-    let page = PageRequest::first(10).expect("a limit");
-    let views = store
-        .approvals(&governance_core::ApprovalQuery::of(acme.clone()), &page)
-        .await
-        .expect("a page");
-    assert!(views.items.iter().all(|view| view.request == *theirs.id()));
-    assert_eq!(views.items.len(), 1);
-    let views = store
-        .decisions(&governance_core::DecisionQuery::of(acme), &page)
-        .await
-        .expect("a page");
-    assert!(views.items.iter().all(|view| view.request == *theirs.id()));
-    assert_eq!(views.items.len(), theirs.decisions().len());
+    let approvals = ApprovalQuery::of(acme.clone());
+    let views = check::approvals(store, &approvals, 10, Order::Submission).await;
+    assert!(views.iter().all(|view| view.request == *theirs.id()));
+    assert_eq!(views.len(), 1);
+    let decisions = DecisionQuery::of(acme);
+    let views = check::decisions(store, &decisions, 10, Order::Submission).await;
+    assert!(views.iter().all(|view| view.request == *theirs.id()));
+    assert_eq!(views.len(), theirs.decisions().len());
 }
 
 /// What a query found before a change it does not find after it, and the other way round.
@@ -521,16 +516,15 @@ pub async fn foreign_cursor_is_refused(trial: &Trial) {
     for order in [Order::NewestFirst, Order::Deadline] {
         refuses(store, &everything(), &next.clone().order(order)).await;
     }
-    let approvals = governance_core::ApprovalQuery::of(everything());
+    let approvals = ApprovalQuery::of(everything());
     let result = store.approvals(&approvals, &next).await;
     check::refused(result, StoreErrorKind::InvalidInput);
-    let decisions = governance_core::DecisionQuery::of(everything());
+    let decisions = DecisionQuery::of(everything());
     let result = store.decisions(&decisions, &next).await;
     check::refused(result, StoreErrorKind::InvalidInput);
 }
 
-/// A cursor of the right query with a position no store wrote is refused, or at worst a place in
-/// the listing; it never breaks anything.
+/// A cursor of the right query with a position no store wrote is refused.
 pub async fn malformed_cursor_is_refused(trial: &Trial) {
     trial.create(&trial.request()).await;
     let store = &**trial.store();
@@ -542,6 +536,16 @@ pub async fn malformed_cursor_is_refused(trial: &Trial) {
             refuses(store, &query, &page.after(cursor)).await;
         }
     }
+    let approvals = ApprovalQuery::of(query.clone());
+    let cursor = Cursor::new(Order::Submission, approvals.digest(), b"x");
+    let page = PageRequest::first(10).expect("a limit").after(cursor);
+    let result = store.approvals(&approvals, &page).await;
+    check::refused(result, StoreErrorKind::InvalidInput);
+    let decisions = DecisionQuery::of(query.clone());
+    let cursor = Cursor::new(Order::Submission, decisions.digest(), b"x");
+    let page = PageRequest::first(10).expect("a limit").after(cursor);
+    let result = store.decisions(&decisions, &page).await;
+    check::refused(result, StoreErrorKind::InvalidInput);
     let cursor = Cursor::new(Order::Submission, Digest::of("another"), b"");
     let page = PageRequest::first(10).expect("a limit").after(cursor);
     refuses(store, &query, &page).await;
@@ -556,10 +560,10 @@ pub async fn oversized_filter_is_refused(trial: &Trial) {
     let page = PageRequest::first(10).expect("a limit");
     refuses(store, &query, &page).await;
     check::refused(store.count(&query).await, StoreErrorKind::InvalidInput);
-    let approvals = governance_core::ApprovalQuery::of(query.clone());
+    let approvals = ApprovalQuery::of(query.clone());
     let result = store.approvals(&approvals, &page).await;
     check::refused(result, StoreErrorKind::InvalidInput);
-    let decisions = governance_core::DecisionQuery::of(query);
+    let decisions = DecisionQuery::of(query);
     let result = store.decisions(&decisions, &page).await;
     check::refused(result, StoreErrorKind::InvalidInput);
 }
