@@ -810,7 +810,7 @@ fn outcome(rules: &ApprovalRules, votes: &[Vote]) -> (Outcome, Vec<(String, usiz
         .requirements()
         .map(|r| (r.id.to_string(), r.denied_by.len()))
         .collect();
-    (evaluation.outcome.clone(), filled)
+    (evaluation.outcome, filled)
 }
 
 /// Every order of so many things.
