@@ -189,6 +189,15 @@ pub enum VoteRefused {
         /// The voter.
         actor: ActorId,
     },
+    /// The voter acts for somebody who has voted, or the other way round, or both act for one
+    /// person.
+    #[error("{actor} and {other}, who has voted, are one person")]
+    SamePerson {
+        /// The voter.
+        actor: ActorId,
+        /// Who has voted.
+        other: ActorId,
+    },
     /// No requirement asks for this voter.
     #[error("no requirement asks for {actor}")]
     NotEligible {
@@ -244,6 +253,7 @@ impl VoteRefused {
         match self {
             Self::SelfApproval { .. } => "vote.self_approval",
             Self::AlreadyVoted { .. } => "vote.already_voted",
+            Self::SamePerson { .. } => "vote.same_person",
             Self::NotEligible { .. } => "vote.not_eligible",
             Self::StageNotOpen { .. } => "vote.stage_not_open",
             Self::SeatsFilled { .. } => "vote.seats_filled",

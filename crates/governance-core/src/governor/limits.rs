@@ -8,7 +8,7 @@ pub struct Limits {
     pub payload: usize,
     /// An encoded state. Default 4 MiB.
     pub state: usize,
-    /// Free data of one call. Default 64 KiB.
+    /// Free data of one call: its metadata and the display name of its actor. Default 64 KiB.
     pub metadata: usize,
     /// A request with its history, as [`MutationRequest::footprint`] counts it. Default 8 MiB.
     ///

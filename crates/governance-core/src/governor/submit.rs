@@ -289,8 +289,10 @@ impl Governor {
             });
         let (judgement, deadline) = ruling.amend(&mut intent, deadline, now);
         let id = self.parts.ids.request_id(now, scope.slot());
+        // Whoever owns the service account that asks has asked, too.
+        let principals = call.membership.acts_for.iter().cloned();
         let mut proposal = Proposal::new(id, scope, payload, intent, loaded.version, &act)
-            .with_parties(options.parties);
+            .with_parties(options.parties.into_iter().chain(principals));
         if let Some(key) = key {
             proposal = proposal.with_idempotency_key(key);
         }

@@ -6,7 +6,7 @@ use super::{Governor, GovernorError, TooLarge};
 use crate::{
     approval::Membership,
     context::{Act, Context, Metadata, metadata_footprint},
-    ids::{OperationId, RequestId, Timestamp},
+    ids::{OperationId, RequestId, Revision, Timestamp},
     request::{Draft, MutationRequest, RequestError, Scope},
     store::{
         Access, AccessRequest, Operation, Retry, StoreError, StoreErrorKind, WriteCertainty,
@@ -49,7 +49,9 @@ impl Governor {
         scope: Option<&Scope>,
         request: Option<&MutationRequest>,
     ) -> Result<Call, GovernorError> {
-        self.check_metadata(&context.metadata)?;
+        // The display name is free text of the call, like its metadata.
+        let name = context.actor.name().map_or(0, str::len);
+        self.check_free_data(metadata_footprint(&context.metadata) + name)?;
         let actor = context.actor.id();
         let membership = self.parts.directory.membership(&self.tenant, actor).await?;
         let access = AccessRequest {
@@ -80,16 +82,17 @@ impl Governor {
     }
 
     pub(super) fn check_metadata(&self, metadata: &Metadata) -> Result<(), TooLarge> {
-        TooLarge::check(
-            "metadata",
-            metadata_footprint(metadata),
-            self.parts.limits.metadata,
-        )
+        self.check_free_data(metadata_footprint(metadata))
+    }
+
+    fn check_free_data(&self, bytes: usize) -> Result<(), TooLarge> {
+        TooLarge::check("metadata", bytes, self.parts.limits.metadata)
     }
 
     pub(super) fn check_document(&self, request: &MutationRequest) -> Result<(), TooLarge> {
-        // What ends a request is let through: it could not be ended otherwise.
-        if request.status().is_terminal() {
+        // What ends a request is let through: it could not be ended otherwise. A submission that
+        // is denied was never stored.
+        if request.status().is_terminal() && request.revision() > Revision::FIRST {
             return Ok(());
         }
         TooLarge::check("document", request.footprint(), self.parts.limits.document)

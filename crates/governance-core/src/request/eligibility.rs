@@ -3,8 +3,8 @@
 use super::{Draft, MutationRequest, RequestError};
 use crate::{
     approval::{
-        Distinct, Evaluation, Membership, Outcome, Requirement, SelfApproval, Verdict, VoteRefused,
-        fills_a_seat,
+        Distinct, Evaluation, Membership, Outcome, Requirement, SelfApproval, Verdict, Vote,
+        VoteRefused, fills_a_seat,
     },
     ids::{ActorId, Timestamp},
 };
@@ -160,12 +160,13 @@ impl Poll<'_> {
             .map(Requirement::stage)
             .collect();
         asked.dedup();
-        let voted = |stage: u16| {
-            round.votes.iter().any(|v| {
-                v.actor == *actor
-                    && (round.rules.distinct_rule() == Distinct::Request || v.stage == stage)
-            })
+        let live = |stage: u16| {
+            let counts = move |v: &&Vote| {
+                round.rules.distinct_rule() == Distinct::Request || v.stage == stage
+            };
+            round.votes.iter().filter(counts)
         };
+        let voted = |stage: u16| live(stage).any(|v| v.actor == *actor);
         let first_open = asked.iter().copied().find(|stage| *stage == current);
         // Who was asked in an earlier stage can still deny, as long as the request waits.
         let earlier = (verdict == Verdict::Deny)
@@ -189,6 +190,18 @@ impl Poll<'_> {
         if voted(stage) {
             return Err(VoteRefused::AlreadyVoted {
                 actor: actor.clone(),
+            }
+            .into());
+        }
+        // A person and a service account of theirs are one voter.
+        if let Some(vote) = live(stage).find(|v| {
+            v.evidence.acts_for.contains(actor)
+                || evidence.acts_for.contains(&v.actor)
+                || !evidence.acts_for.is_disjoint(&v.evidence.acts_for)
+        }) {
+            return Err(VoteRefused::SamePerson {
+                actor: actor.clone(),
+                other: vote.actor.clone(),
             }
             .into());
         }
