@@ -104,8 +104,11 @@ mod tests {
     #[test]
     fn a_clone_is_the_same_clock() {
         let clock = VirtualClock::new();
-        clock.clone().advance(hours(2));
+        let handle = clock.clone();
+        clock.advance(hours(1));
+        handle.advance(hours(1));
         assert_eq!(clock.time().to_string(), "2026-03-02T11:00:00Z");
+        assert_eq!(handle.time(), clock.time());
     }
 
     #[test]

@@ -225,7 +225,7 @@ async fn scenario(scene: &mut Scene) -> anyhow::Result<()> {
         let report = governor
             .execute(&submission.id(), &sam, OnStale::Reject)
             .await?;
-        story.lists(&[report.request().clone()])?;
+        story.lists([report.request()])?;
     }
     story.say(format_args!(
         "acme: {}",
@@ -270,7 +270,7 @@ async fn scenario(scene: &mut Scene) -> anyhow::Result<()> {
     for id in &ids[..2] {
         governor.approve(id, &olga, "traffic is real").await?;
         let report = governor.execute(id, &omar, OnStale::Reject).await?;
-        story.lists(&[report.request().clone()])?;
+        story.lists([report.request()])?;
     }
     clock.advance(hours(3));
     let tick = governor.tick(clock.time()).await?;
