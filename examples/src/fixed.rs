@@ -104,11 +104,8 @@ mod tests {
     #[test]
     fn a_clone_is_the_same_clock() {
         let clock = VirtualClock::new();
-        let handle = clock.clone();
-        clock.advance(hours(1));
-        handle.advance(hours(1));
+        VirtualClock::clone(&clock).advance(hours(2));
         assert_eq!(clock.time().to_string(), "2026-03-02T11:00:00Z");
-        assert_eq!(handle.time(), clock.time());
     }
 
     #[test]
