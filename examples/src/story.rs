@@ -52,7 +52,10 @@ impl Story {
     /// # Errors
     ///
     /// When they cannot be printed.
-    pub fn lists(&mut self, requests: &[Arc<MutationRequest>]) -> io::Result<()> {
+    pub fn lists<'a>(
+        &mut self,
+        requests: impl IntoIterator<Item = &'a Arc<MutationRequest>>,
+    ) -> io::Result<()> {
         for request in requests {
             let scope = request.proposal().scope();
             let intent = request.proposal().intent();
