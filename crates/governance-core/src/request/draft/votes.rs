@@ -91,7 +91,7 @@ impl Draft {
         let after = voted.evaluate(self.request.proposal.parties(), self.act.at);
         let (number, subject) = (voted.number, voted.subject);
         self.request.round = Arc::new(voted);
-        self.act.reason = Some(reason);
+        self.because(reason);
         self.record(DecisionKind::Approval(match verdict {
             Verdict::Approve => ApprovalEvent::Granted {
                 round: number,
@@ -170,7 +170,7 @@ impl Draft {
         let round = Arc::make_mut(&mut self.request.round);
         round.votes.retain(|v| v.actor != actor);
         let number = round.number;
-        self.act.reason = Some(reason);
+        self.because(reason);
         for stage in stages {
             self.record(DecisionKind::Approval(ApprovalEvent::Withdrawn {
                 round: number,
