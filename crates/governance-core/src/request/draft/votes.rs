@@ -78,6 +78,7 @@ impl Draft {
         poll.check_seat(verdict, stage, voter)?;
         let before = poll.into_evaluation();
         let mut voted = Round::clone(round);
+        voted.votes.reserve_exact(1);
         voted.votes.push(Vote {
             actor: self.act.context.actor.id().clone(),
             verdict,
