@@ -91,6 +91,8 @@ impl Draft {
             kind,
             request.status,
         )));
+        // Every change of a request ends in a decision.
+        request.known.changed();
         self.recorded += 1;
     }
 
