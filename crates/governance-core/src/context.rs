@@ -1,6 +1,6 @@
 //! Who acts, why, and on whose behalf.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub struct Actor {
     id: ActorId,
     kind: ActorKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    name: Option<Arc<str>>,
 }
 
 impl Actor {
@@ -83,7 +83,7 @@ impl Actor {
 
     /// Adds a name for display.
     #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
     }
@@ -107,7 +107,7 @@ impl Actor {
     }
 
     pub(crate) fn footprint(&self) -> usize {
-        48 + self.id.as_str().len() + self.name.as_ref().map_or(0, String::len)
+        48 + self.id.as_str().len() + self.name.as_ref().map_or(0, |name| name.len())
     }
 }
 
@@ -120,10 +120,10 @@ impl fmt::Display for Actor {
 /// Why an operation was done, in words somebody can read years later.
 ///
 /// Trimmed, at most [`Reason::MAX_BYTES`] long, and with at least [`Reason::MIN_ALPHANUMERIC`]
-/// letters or digits, so `.` and blanks do not pass.
+/// letters or digits, so `.` and blanks do not pass. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Reason(String);
+pub struct Reason(Arc<str>);
 
 impl Reason {
     /// Longest accepted text in bytes.
@@ -152,7 +152,7 @@ impl Reason {
         if text.chars().any(hidden) {
             return Err(InvalidReason::Unprintable);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The text.

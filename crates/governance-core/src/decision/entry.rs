@@ -1,6 +1,8 @@
 //! One entry of the history.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ApprovalEvent, DecisionKind, DenialReason, PolicyEvent};
 use crate::{
@@ -10,32 +12,96 @@ use crate::{
 };
 
 /// One entry of the history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(from = "Record")]
 pub struct Decision {
+    seq: u32,
+    kind: DecisionKind,
+    status: Status,
+    circumstances: Arc<Circumstances>,
+    prev: Digest,
+    digest: Digest,
+}
+
+/// What all decisions of one write have in common: who acted, when, why and under which operation.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Circumstances {
+    at: Timestamp,
+    actor: Actor,
+    on_behalf_of: Option<ActorId>,
+    revision: Revision,
+    operation: OperationId,
+    correlation: Option<CorrelationId>,
+    reason: Option<Reason>,
+    metadata: Metadata,
+}
+
+impl Circumstances {
+    pub(crate) fn new(act: &Act, revision: Revision) -> Self {
+        Self {
+            at: act.at,
+            actor: act.context.actor.clone(),
+            on_behalf_of: act.context.on_behalf_of.clone(),
+            revision,
+            operation: act.operation,
+            correlation: act.context.correlation.clone(),
+            reason: act.reason.clone(),
+            metadata: act.context.metadata.clone(),
+        }
+    }
+}
+
+/// A decision as it is stored, read back.
+#[derive(Deserialize)]
+struct Record {
     seq: u32,
     at: Timestamp,
     actor: Actor,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     on_behalf_of: Option<ActorId>,
     kind: DecisionKind,
     status: Status,
     revision: Revision,
     operation: OperationId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     correlation: Option<CorrelationId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     reason: Option<Reason>,
-    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    #[serde(default)]
     metadata: Metadata,
     prev: Digest,
     digest: Digest,
 }
 
-/// What a decision's digest covers: everything but the digest itself, and the request it belongs
-/// to, so a decision cannot be moved to another history.
+impl From<Record> for Decision {
+    fn from(record: Record) -> Self {
+        Self {
+            seq: record.seq,
+            kind: record.kind,
+            status: record.status,
+            circumstances: Arc::new(Circumstances {
+                at: record.at,
+                actor: record.actor,
+                on_behalf_of: record.on_behalf_of,
+                revision: record.revision,
+                operation: record.operation,
+                correlation: record.correlation,
+                reason: record.reason,
+                metadata: record.metadata,
+            }),
+            prev: record.prev,
+            digest: record.digest,
+        }
+    }
+}
+
+/// A decision as it is written: with its digest as it is stored, or with the request it belongs
+/// to as it is digested. So the digest covers everything but itself, and a decision cannot be
+/// moved to another history.
 #[derive(Serialize)]
-struct Sealed<'a> {
-    request: &'a RequestId,
+struct Written<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a RequestId>,
     seq: u32,
     at: Timestamp,
     actor: &'a Actor,
@@ -52,6 +118,14 @@ struct Sealed<'a> {
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     metadata: &'a Metadata,
     prev: &'a Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a Digest>,
+}
+
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.written(None, Some(&self.digest)).serialize(serializer)
+    }
 }
 
 impl Decision {
@@ -59,23 +133,15 @@ impl Decision {
     pub(crate) fn following(
         last: Option<&Self>,
         request: &RequestId,
-        act: &Act,
+        circumstances: &Arc<Circumstances>,
         kind: DecisionKind,
         status: Status,
-        revision: Revision,
     ) -> Self {
         let mut decision = Self {
             seq: last.map_or(1, |last| last.seq.saturating_add(1)),
-            at: act.at,
-            actor: act.context.actor.clone(),
-            on_behalf_of: act.context.on_behalf_of.clone(),
             kind,
             status,
-            revision,
-            operation: act.operation,
-            correlation: act.context.correlation.clone(),
-            reason: act.reason.clone(),
-            metadata: act.context.metadata.clone(),
+            circumstances: Arc::clone(circumstances),
             prev: last.map_or(Digest::ZERO, |last| last.digest),
             digest: Digest::ZERO,
         };
@@ -88,22 +154,31 @@ impl Decision {
     /// A decision that cannot be encoded has the digest zero, which no chain accepts.
     #[must_use]
     pub fn compute_digest(&self, request: &RequestId) -> Digest {
-        Digest::of_value(&Sealed {
+        Digest::of_value(&self.written(Some(request), None)).unwrap_or(Digest::ZERO)
+    }
+
+    fn written<'a>(
+        &'a self,
+        request: Option<&'a RequestId>,
+        digest: Option<&'a Digest>,
+    ) -> Written<'a> {
+        let circumstances = &*self.circumstances;
+        Written {
             request,
             seq: self.seq,
-            at: self.at,
-            actor: &self.actor,
-            on_behalf_of: self.on_behalf_of.as_ref(),
+            at: circumstances.at,
+            actor: &circumstances.actor,
+            on_behalf_of: circumstances.on_behalf_of.as_ref(),
             kind: &self.kind,
             status: self.status,
-            revision: self.revision,
-            operation: self.operation,
-            correlation: self.correlation.as_ref(),
-            reason: self.reason.as_ref(),
-            metadata: &self.metadata,
+            revision: circumstances.revision,
+            operation: circumstances.operation,
+            correlation: circumstances.correlation.as_ref(),
+            reason: circumstances.reason.as_ref(),
+            metadata: &circumstances.metadata,
             prev: &self.prev,
-        })
-        .unwrap_or(Digest::ZERO)
+            digest,
+        }
     }
 
     /// Position in the history, from 1.
@@ -114,20 +189,20 @@ impl Decision {
 
     /// Store time.
     #[must_use]
-    pub const fn at(&self) -> Timestamp {
-        self.at
+    pub fn at(&self) -> Timestamp {
+        self.circumstances.at
     }
 
     /// Who decided.
     #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
+    pub fn actor(&self) -> &Actor {
+        &self.circumstances.actor
     }
 
     /// For whom, if for somebody else.
     #[must_use]
-    pub const fn on_behalf_of(&self) -> Option<&ActorId> {
-        self.on_behalf_of.as_ref()
+    pub fn on_behalf_of(&self) -> Option<&ActorId> {
+        self.circumstances.on_behalf_of.as_ref()
     }
 
     /// What was decided.
@@ -144,32 +219,32 @@ impl Decision {
 
     /// The revision it was stored with.
     #[must_use]
-    pub const fn revision(&self) -> Revision {
-        self.revision
+    pub fn revision(&self) -> Revision {
+        self.circumstances.revision
     }
 
     /// The operation it belongs to.
     #[must_use]
-    pub const fn operation(&self) -> OperationId {
-        self.operation
+    pub fn operation(&self) -> OperationId {
+        self.circumstances.operation
     }
 
     /// The piece of work it belongs to.
     #[must_use]
-    pub const fn correlation(&self) -> Option<&CorrelationId> {
-        self.correlation.as_ref()
+    pub fn correlation(&self) -> Option<&CorrelationId> {
+        self.circumstances.correlation.as_ref()
     }
 
     /// Why.
     #[must_use]
-    pub const fn reason(&self) -> Option<&Reason> {
-        self.reason.as_ref()
+    pub fn reason(&self) -> Option<&Reason> {
+        self.circumstances.reason.as_ref()
     }
 
     /// The caller's own data.
     #[must_use]
-    pub const fn metadata(&self) -> &Metadata {
-        &self.metadata
+    pub fn metadata(&self) -> &Metadata {
+        &self.circumstances.metadata
     }
 
     /// Digest of the decision before, [`Digest::ZERO`] for the first.
@@ -186,9 +261,9 @@ impl Decision {
 
     /// Approximate bytes in a stored document.
     pub(crate) fn footprint(&self) -> usize {
-        220 + self.actor.footprint()
-            + self.reason.as_ref().map_or(0, |r| r.as_str().len())
-            + metadata_footprint(&self.metadata)
+        220 + self.actor().footprint()
+            + self.reason().map_or(0, |r| r.as_str().len())
+            + metadata_footprint(self.metadata())
             + match &self.kind {
                 DecisionKind::Policy(PolicyEvent::Evaluated { policies, .. }) => policies
                     .iter()

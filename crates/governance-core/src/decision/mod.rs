@@ -11,6 +11,7 @@ mod kind;
 mod lifecycle;
 mod policy;
 
+pub(crate) use entry::Circumstances;
 pub use entry::Decision;
 pub use event::{AmendmentEvent, ApprovalEvent, LinkEvent, VersionEvent};
 pub use kind::{DecisionCategory, DecisionKind};

@@ -138,7 +138,7 @@ impl Governor {
         let mut draft = request.draft(call.act(now));
         draft.check_executable()?;
         request
-            .verify_history()
+            .verify_if_read()
             .map_err(|problem| GovernorError::Tampered {
                 id: *request.id(),
                 problem,

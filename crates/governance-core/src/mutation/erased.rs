@@ -66,7 +66,7 @@ impl<M: Mutation> DynMutation for M {
             MutationError::new(Label::literal("state.encode"), error.to_string())
         })?;
         Ok(AppliedBody {
-            body: body.into(),
+            body,
             changes,
             side_effects,
         })

@@ -12,7 +12,8 @@ use super::{
     },
 };
 use crate::{
-    MutationRequest, RequestError, RequirementStatus, Severity, Status, Verdict, Vote, VoteRefused,
+    HistoryProblem, MutationRequest, RequestError, RequirementStatus, Severity, Status, Verdict,
+    Vote, VoteRefused,
 };
 
 proptest! {
@@ -147,6 +148,21 @@ proptest! {
             prop_assert!(request.awaits_approval() || !live);
             let open = approval_views(&all.clone().open(), request, now);
             prop_assert!(open.iter().all(|v| v.open_seats > 0 && views.contains(v)));
+        }
+    }
+
+    /// What is kept beside a request so as not to work it out again is what its document says,
+    /// and a record that was made here and is not checked again would have passed.
+    #[test]
+    fn what_is_known_of_a_request_is_what_its_document_says((_, forms, _) in lives()) {
+        for request in &forms {
+            let stored = rmp_serde::to_vec_named(request).unwrap();
+            let read: MutationRequest = rmp_serde::from_slice(&stored).unwrap();
+            prop_assert_eq!(&read, request);
+            prop_assert_eq!(read.due_at(), request.due_at());
+            prop_assert_eq!(terms(&read), terms(request));
+            prop_assert_eq!(read.verify_if_read(), Ok(()));
+            prop_assert_eq!(request.verify_history(), Ok(()));
         }
     }
 
@@ -384,4 +400,18 @@ fn text_is_found_in_upper_or_lower_case() {
         assert!(has(text), "{text}");
     }
     assert!(!has("category") && !has("ticket 13"));
+}
+
+#[test]
+fn a_request_that_was_read_is_checked_and_stays_so() {
+    let made = Spec::plain().submit();
+    let mut document = serde_json::to_value(&made).unwrap();
+    document["decisions"][0]["actor"]["id"] = "mallory".into();
+    let read: MutationRequest = serde_json::from_value(document).unwrap();
+    let changed = take(&read, &Step::Cancel, &Spec::plain(), 5).unwrap();
+    for form in [read, changed] {
+        let problem = form.verify_if_read().unwrap_err().problem();
+        assert_eq!(problem, HistoryProblem::Digest);
+    }
+    assert_eq!(made.verify_if_read(), Ok(()));
 }

@@ -10,6 +10,7 @@ mod error;
 mod execution;
 mod history;
 mod judgement;
+mod known;
 pub(crate) mod payload;
 mod proposal;
 
@@ -22,6 +23,7 @@ pub use error::RequestError;
 pub use execution::{Execution, Failure};
 pub use history::{HistoryError, HistoryProblem};
 pub use judgement::Judgement;
+use known::{Known, Standing};
 pub use payload::{Payload, PayloadError};
 pub use proposal::{Proposal, Scope};
 
@@ -82,6 +84,8 @@ pub struct MutationRequest {
     #[serde(default)]
     links: Links,
     decisions: Vec<Arc<Decision>>,
+    #[serde(skip)]
+    known: Known,
 }
 
 impl MutationRequest {
@@ -122,6 +126,7 @@ impl MutationRequest {
             links: Links::default(),
             decisions: Vec::with_capacity(8),
             proposal: Arc::new(proposal),
+            known: Known::made_here(),
         };
         let mut draft = Draft::open(request, act.clone());
         draft.record(DecisionKind::Lifecycle(Lifecycle::Submitted {
@@ -258,26 +263,32 @@ impl MutationRequest {
         if self.status.is_terminal() {
             return None;
         }
-        let requirement = self
-            .awaits_approval()
-            .then(|| {
-                self.evaluate(Timestamp::from_micros(i64::MIN))
-                    .next_deadline()
-            })
-            .flatten();
-        self.expires_at.into_iter().chain(requirement).min()
+        self.expires_at
+            .into_iter()
+            .chain(self.standing().deadline)
+            .min()
     }
 
     /// The stage that waits for votes.
     #[must_use]
     pub fn open_stage(&self) -> Option<u16> {
+        self.standing().stage
+    }
+
+    fn standing(&self) -> Standing {
         if !self.awaits_approval() {
-            return None;
+            return Standing::default();
         }
-        match self.evaluate(Timestamp::from_micros(i64::MIN)).outcome {
-            Outcome::Open { stage } => Some(stage),
-            Outcome::Satisfied | Outcome::Denied { .. } | Outcome::Expired { .. } => None,
-        }
+        self.known.standing(|| {
+            let evaluation = self.evaluate(Timestamp::from_micros(i64::MIN));
+            Standing {
+                deadline: evaluation.next_deadline(),
+                stage: match evaluation.outcome {
+                    Outcome::Open { stage } => Some(stage),
+                    Outcome::Satisfied | Outcome::Denied { .. } | Outcome::Expired { .. } => None,
+                },
+            }
+        })
     }
 
     /// Why it was rejected, if it was.

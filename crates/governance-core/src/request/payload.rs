@@ -33,7 +33,7 @@ impl Payload {
         schema: u32,
         value: &T,
     ) -> Result<Self, PayloadError> {
-        let body: Bytes = encode(value)?.into();
+        let body = encode(value)?;
         Ok(Self {
             mutation,
             schema,
@@ -92,8 +92,12 @@ impl Payload {
 }
 
 /// Encodes a payload or state: MessagePack with named fields.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, PayloadError> {
-    rmp_serde::to_vec_named(value).map_err(PayloadError::Encode)
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
+    // Room for an ordinary document, so the buffer is not moved again and again.
+    let mut body = Vec::with_capacity(2_048);
+    rmp_serde::encode::write_named(&mut body, value).map_err(PayloadError::Encode)?;
+    // Bodies are kept for long: exactly as long as they are.
+    Ok(body.into_boxed_slice().into())
 }
 
 /// Decodes a payload or state, all of it.

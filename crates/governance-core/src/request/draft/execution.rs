@@ -267,7 +267,7 @@ impl Draft {
         {
             return Err(RequestError::NotRetryable);
         }
-        self.act.reason = Some(reason);
+        self.because(reason);
         self.step(Step::Retry, Lifecycle::Retried)
     }
 }

@@ -19,7 +19,7 @@ impl Draft {
     pub fn cancel(&mut self, reason: Reason) -> Result<(), RequestError> {
         self.allowed(Step::Cancel)?;
         self.in_time()?;
-        self.act.reason = Some(reason);
+        self.because(reason);
         self.step(Step::Cancel, Lifecycle::Canceled)
     }
 
@@ -78,7 +78,7 @@ impl Draft {
             });
         }
         self.request.links.superseded_by = Some(*by.id());
-        self.act.reason = Some(reason);
+        self.because(reason);
         self.step(Step::Supersede, Lifecycle::Superseded { by: *by.id() })
     }
 
@@ -96,7 +96,7 @@ impl Draft {
             return Err(RequestError::HistoryFull);
         }
         self.request.links.supersedes.push(other);
-        self.act.reason = Some(reason);
+        self.because(reason);
         self.record(DecisionKind::Link(LinkEvent::Supersedes { request: other }));
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Draft {
         let from = self.request.expires_at;
         if from != to {
             self.request.expires_at = to;
-            self.act.reason = Some(reason);
+            self.because(reason);
             self.record(DecisionKind::Amendment(AmendmentEvent::Deadline {
                 from,
                 to,

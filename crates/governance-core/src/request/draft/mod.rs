@@ -9,10 +9,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{Judgement, MutationRequest, RequestError};
 use crate::{
     approval::StageOpening,
-    context::Act,
+    context::{Act, Reason},
     decision::{
-        ApprovalEvent, Decision, DecisionKind, Lifecycle, PolicyAnswer, PolicyEvent, PolicyPhase,
-        RejectionCause,
+        ApprovalEvent, Circumstances, Decision, DecisionKind, Lifecycle, PolicyAnswer, PolicyEvent,
+        PolicyPhase, RejectionCause,
     },
     ids::{Revision, Timestamp},
     status::{PendingReason, Status, Step},
@@ -26,6 +26,8 @@ use crate::{
 pub struct Draft {
     request: MutationRequest,
     act: Act,
+    /// The act as its decisions record it, once there is one.
+    circumstances: Option<Arc<Circumstances>>,
     revision: Revision,
     recorded: usize,
 }
@@ -37,6 +39,7 @@ impl Draft {
     pub(super) fn open(request: MutationRequest, mut act: Act) -> Self {
         act.at = act.at.max(request.updated_at);
         Self {
+            circumstances: None,
             revision: request.revision.next(),
             recorded: 0,
             request,
@@ -68,18 +71,28 @@ impl Draft {
         self.request
     }
 
+    /// Gives the reason of the decisions that follow.
+    fn because(&mut self, reason: Reason) {
+        self.act.reason = Some(reason);
+        self.circumstances = None;
+    }
+
     pub(super) fn record(&mut self, kind: DecisionKind) {
+        let circumstances = self
+            .circumstances
+            .get_or_insert_with(|| Arc::new(Circumstances::new(&self.act, self.revision)));
         let request = &mut self.request;
         request.revision = self.revision;
         request.updated_at = self.act.at;
         request.decisions.push(Arc::new(Decision::following(
             request.decisions.last().map(|last| &**last),
             request.proposal.id(),
-            &self.act,
+            circumstances,
             kind,
             request.status,
-            self.revision,
         )));
+        // Every change of a request ends in a decision.
+        request.known.changed();
         self.recorded += 1;
     }
 

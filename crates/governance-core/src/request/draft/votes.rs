@@ -78,6 +78,7 @@ impl Draft {
         poll.check_seat(verdict, stage, voter)?;
         let before = poll.into_evaluation();
         let mut voted = Round::clone(round);
+        voted.votes.reserve_exact(1);
         voted.votes.push(Vote {
             actor: self.act.context.actor.id().clone(),
             verdict,
@@ -91,7 +92,7 @@ impl Draft {
         let after = voted.evaluate(self.request.proposal.parties(), self.act.at);
         let (number, subject) = (voted.number, voted.subject);
         self.request.round = Arc::new(voted);
-        self.act.reason = Some(reason);
+        self.because(reason);
         self.record(DecisionKind::Approval(match verdict {
             Verdict::Approve => ApprovalEvent::Granted {
                 round: number,
@@ -170,7 +171,7 @@ impl Draft {
         let round = Arc::make_mut(&mut self.request.round);
         round.votes.retain(|v| v.actor != actor);
         let number = round.number;
-        self.act.reason = Some(reason);
+        self.because(reason);
         for stage in stages {
             self.record(DecisionKind::Approval(ApprovalEvent::Withdrawn {
                 round: number,
