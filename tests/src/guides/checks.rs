@@ -8,8 +8,8 @@ use std::{
 
 use governance_core::{DecisionCategory, state_diagram};
 
-/// What is generated or measured and kept in `docs/` beside the guides.
-const REPORTS: [&str; 2] = ["benchmarks.md", "status.md"];
+/// What is measured and kept in `docs/` beside the guides.
+const REPORTS: [&str; 1] = ["benchmarks.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
