@@ -101,6 +101,16 @@ fn listed(heading: &str) -> BTreeSet<String> {
     codes
 }
 
+/// Names what a table of `docs/errors.md` lacks or has too much.
+fn assert_same(listed: &BTreeSet<String>, written: &BTreeSet<String>) {
+    let missing: Vec<_> = written.difference(listed).collect();
+    let gone: Vec<_> = listed.difference(written).collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "docs/errors.md lacks {missing:?} and still has {gone:?}"
+    );
+}
+
 #[test]
 fn every_error_code_is_listed() {
     let written: BTreeSet<String> = core_sources()
@@ -112,7 +122,7 @@ fn every_error_code_is_listed() {
         written.contains("governor.unknown"),
         "the sources were read"
     );
-    assert_eq!(listed("Error codes"), written);
+    assert_same(&listed("Error codes"), &written);
 }
 
 #[test]
@@ -126,13 +136,13 @@ fn every_decision_code_is_listed() {
         assert!(names.contains(&family), "{family} is no category");
         short.insert(name.to_owned());
     }
-    assert_eq!(short, codes(&source));
+    assert_same(&short, &codes(&source));
 }
 
 #[test]
 fn every_rejection_cause_is_listed() {
     let source = read("crates/governance-core/src/decision/lifecycle.rs");
-    assert_eq!(listed("Rejection causes"), codes(&source));
+    assert_same(&listed("Rejection causes"), &codes(&source));
 }
 
 #[test]
