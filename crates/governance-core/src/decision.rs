@@ -148,6 +148,9 @@ pub enum Lifecycle {
     Submitted {
         /// Digest of everything about the request that never changes, so the chain covers it.
         proposal: Digest,
+        /// The deadline it begins with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
     },
     /// It waits.
     Pending {
@@ -170,6 +173,8 @@ pub enum Lifecycle {
         changes: u32,
         /// How many side effects it declared.
         side_effects: u32,
+        /// Digest of changes and side effects, so the chain covers them.
+        effects: Digest,
     },
     /// Its execution ended in an error of the mutation.
     Failed {
@@ -177,6 +182,8 @@ pub enum Lifecycle {
         attempt: u32,
         /// Code of the error.
         code: Label,
+        /// Its words.
+        message: String,
         /// Whether trying again may help.
         retryable: bool,
     },
@@ -223,6 +230,8 @@ pub enum ApprovalEvent {
         stage: u16,
         /// What was approved.
         subject: Digest,
+        /// Digest of what the directory said about the voter, so the chain covers it.
+        evidence: Digest,
     },
     /// Somebody denied.
     Denied {
@@ -232,6 +241,8 @@ pub enum ApprovalEvent {
         stage: u16,
         /// What was denied.
         subject: Digest,
+        /// Digest of what the directory said about the voter, so the chain covers it.
+        evidence: Digest,
         /// The voter's code for the denial, if one was given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Label>,
@@ -713,6 +724,7 @@ impl Decision {
                 DecisionKind::Approval(ApprovalEvent::Requested { requirements, .. }) => {
                     requirements.iter().map(|r| 3 + r.as_str().len()).sum()
                 }
+                DecisionKind::Lifecycle(Lifecycle::Failed { message, .. }) => 60 + message.len(),
                 DecisionKind::Lifecycle(_)
                 | DecisionKind::Approval(_)
                 | DecisionKind::Version(_)
