@@ -39,14 +39,14 @@ fn world() -> World {
 async fn reach(world: &World, status: Status) -> RequestId {
     let options = SubmitOptions::new()
         .expires_in(LIFETIME)
-        .idempotency_key(IdempotencyKey::new("the-one").unwrap())
+        .idempotency_key(IdempotencyKey::new("the-one").expect("a key"))
         .reason("for the launch");
     if status == Status::Failed {
         world.put(&Quota::of(1).frozen()).await;
     }
     let id = world.raise_with(500, options).await;
-    world.approve(&id, "bob").await.unwrap();
-    let approve = async || world.approve(&id, "carol").await.unwrap();
+    world.approve(&id, "bob").await.expect("a legal act");
+    let approve = async || world.approve(&id, "carol").await.expect("a legal act");
     match status {
         Status::Pending => {}
         Status::Approved => {
@@ -54,13 +54,16 @@ async fn reach(world: &World, status: Status) -> RequestId {
         }
         Status::Failed | Status::Executed => {
             approve().await;
-            world.execute(&id, OnStale::Reject).await.unwrap();
+            world
+                .execute(&id, OnStale::Reject)
+                .await
+                .expect("a legal act");
         }
         Status::Rejected => {
-            world.deny(&id, "carol").await.unwrap();
+            world.deny(&id, "carol").await.expect("a legal act");
         }
         Status::Canceled => {
-            world.cancel(&id).await.unwrap();
+            world.cancel(&id).await.expect("a legal act");
         }
         Status::Expired => {
             world.clock.advance(LIFETIME);
@@ -68,7 +71,7 @@ async fn reach(world: &World, status: Status) -> RequestId {
         }
         Status::Superseded => {
             let other = world.raise(501).await;
-            world.supersede(&id, &other).await.unwrap();
+            world.supersede(&id, &other).await.expect("a legal act");
         }
         other => panic!("nothing is stored as {other}"),
     }
@@ -497,7 +500,7 @@ async fn overdue_in(
         let id = reach(&world, status).await;
         let before = world.get(&id).await;
         world.clock.advance(LIFETIME);
-        let error = operation(&world, id).await.unwrap_err();
+        let error = operation(&world, id).await.expect_err("a refusal");
         assert_eq!(error.code(), "request.overdue", "{status}");
         let after = world.get(&id).await;
         assert_eq!(after.status(), Status::Expired, "{status}");

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ActorId, Group, Role};
+use crate::ids::{ActorId, Digest, Group, Role};
 
 /// What the directory knows about an actor at one moment. Votes keep it as evidence.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,12 @@ impl Membership {
     pub fn acting_for(mut self, principal: ActorId) -> Self {
         self.acts_for.insert(principal);
         self
+    }
+
+    /// Digest of all of it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_value(self).unwrap_or(Digest::ZERO)
     }
 
     pub(crate) fn footprint(&self) -> usize {

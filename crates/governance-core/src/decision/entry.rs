@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{ApprovalEvent, DecisionKind, DenialReason, PolicyEvent};
+use super::{ApprovalEvent, DecisionKind, DenialReason, Lifecycle, PolicyEvent};
 use crate::{
     context::{Act, Actor, Metadata, Reason, metadata_footprint},
     ids::{ActorId, CorrelationId, Digest, OperationId, RequestId, Revision, Timestamp},
@@ -276,6 +276,7 @@ impl Decision {
                 DecisionKind::Approval(ApprovalEvent::Requested { requirements, .. }) => {
                     requirements.iter().map(|r| 3 + r.as_str().len()).sum()
                 }
+                DecisionKind::Lifecycle(Lifecycle::Failed { message, .. }) => 60 + message.len(),
                 DecisionKind::Lifecycle(_)
                 | DecisionKind::Approval(_)
                 | DecisionKind::Version(_)

@@ -33,6 +33,8 @@ pub enum ApprovalEvent {
         stage: u16,
         /// What was approved.
         subject: Digest,
+        /// Digest of what the directory said about the voter, so the chain covers it.
+        evidence: Digest,
     },
     /// Somebody denied.
     Denied {
@@ -42,6 +44,8 @@ pub enum ApprovalEvent {
         stage: u16,
         /// What was denied.
         subject: Digest,
+        /// Digest of what the directory said about the voter, so the chain covers it.
+        evidence: Digest,
         /// The voter's code for the denial, if one was given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Label>,

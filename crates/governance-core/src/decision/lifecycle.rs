@@ -91,6 +91,9 @@ pub enum Lifecycle {
     Submitted {
         /// Digest of everything about the request that never changes, so the chain covers it.
         proposal: Digest,
+        /// The deadline it begins with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
     },
     /// It waits.
     Pending {
@@ -113,6 +116,8 @@ pub enum Lifecycle {
         changes: u32,
         /// How many side effects it declared.
         side_effects: u32,
+        /// Digest of changes and side effects, so the chain covers them.
+        effects: Digest,
     },
     /// Its execution ended in an error of the mutation.
     Failed {
@@ -120,6 +125,8 @@ pub enum Lifecycle {
         attempt: u32,
         /// Code of the error.
         code: Label,
+        /// Its words.
+        message: String,
         /// Whether trying again may help.
         retryable: bool,
     },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     effects::{Change, SideEffect},
-    ids::{Label, StateVersion, Timestamp},
+    ids::{Digest, Label, StateVersion, Timestamp},
 };
 
 /// An execution that ended in an error of the mutation.
@@ -89,6 +89,11 @@ impl Execution {
     #[must_use]
     pub fn side_effects(&self) -> &[SideEffect] {
         &self.side_effects
+    }
+
+    /// Digest of changes and side effects.
+    pub(super) fn effects_digest(&self) -> Digest {
+        Digest::of_value(&(&*self.changes, &*self.side_effects)).unwrap_or(Digest::ZERO)
     }
 
     pub(crate) fn footprint(&self) -> usize {

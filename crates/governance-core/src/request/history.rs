@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::MutationRequest;
 use crate::{
-    approval::Verdict,
-    decision::{ApprovalEvent, Decision, DecisionCategory, DecisionKind, Lifecycle},
+    decision::{Decision, DecisionCategory, DecisionKind, Lifecycle},
     ids::{Digest, Revision, Timestamp},
     status::{Status, Step},
 };
@@ -46,6 +45,7 @@ impl HistoryError {
             HistoryProblem::Subject => "history.subject",
             HistoryProblem::Votes => "history.votes",
             HistoryProblem::Execution => "history.execution",
+            HistoryProblem::Facts => "history.facts",
             HistoryProblem::Rewritten => "history.rewritten",
         }
     }
@@ -88,6 +88,9 @@ pub enum HistoryProblem {
     /// The facts of the execution are not those the history records.
     #[error("the execution is not what was recorded")]
     Execution,
+    /// Reason, deadline, links or what it waits for are not those the history records.
+    #[error("reason, deadline, links or what is waited for are not what was recorded")]
+    Facts,
     /// A stored decision was changed or left out.
     #[error("stored decisions were changed or left out")]
     Rewritten,
@@ -95,8 +98,9 @@ pub enum HistoryProblem {
 
 impl MutationRequest {
     /// Checks the whole record against itself: every digest and link of the history, sequence,
-    /// times, revisions and statuses, and that proposal, round, votes and execution are those the
-    /// history speaks of. Linear in the length of the history.
+    /// times, revisions and statuses, and that everything beside the history is what the history
+    /// says: proposal, round, votes with their evidence, execution with its effects, reason,
+    /// deadline and links. Linear in the length of the history.
     ///
     /// Decisions cut off the end of a history together with a matching head cannot be noticed
     /// from the record alone; keep the digest of the last decision elsewhere to notice that.
@@ -155,101 +159,6 @@ impl MutationRequest {
         } else {
             self.verify_history()
         }
-    }
-
-    fn verify_facts(&self) -> Result<(), HistoryProblem> {
-        let submitted = self.decisions.first().map(|decision| decision.kind());
-        if !matches!(
-            submitted,
-            Some(DecisionKind::Lifecycle(Lifecycle::Submitted { proposal }))
-                if *proposal == self.proposal.digest()
-        ) || self.proposal.payload().verify().is_err()
-            || self.id().slot() != self.proposal.scope().slot()
-        {
-            return Err(HistoryProblem::Proposal);
-        }
-        let round = &*self.round;
-        if round.subject
-            != self
-                .proposal
-                .subject(round.number, round.version, &round.rules)
-        {
-            return Err(HistoryProblem::Subject);
-        }
-        let asked = self.requested_rounds().last();
-        let asked_for_this = match asked {
-            Some(ApprovalEvent::Requested {
-                round: number,
-                version,
-                subject,
-                ..
-            }) => (*number, *version, *subject) == (round.number, round.version, round.subject),
-            _ => false,
-        };
-        if !round.rules.is_empty() && !asked_for_this {
-            return Err(HistoryProblem::Subject);
-        }
-        if !self.votes_are_recorded() {
-            return Err(HistoryProblem::Votes);
-        }
-        let executed = self
-            .decisions
-            .iter()
-            .rev()
-            .find_map(|decision| match decision.kind() {
-                DecisionKind::Lifecycle(Lifecycle::Executed { before, after, .. }) => {
-                    Some((*before, *after))
-                }
-                _ => None,
-            });
-        if executed != self.execution.before.zip(self.execution.after) {
-            return Err(HistoryProblem::Execution);
-        }
-        Ok(())
-    }
-
-    /// Whether the live votes are exactly those granted, denied and not withdrawn in this round.
-    fn votes_are_recorded(&self) -> bool {
-        let number = self.round.number;
-        let mut live = Vec::new();
-        for decision in &self.decisions {
-            let DecisionKind::Approval(event) = decision.kind() else {
-                continue;
-            };
-            match event {
-                ApprovalEvent::Granted {
-                    round,
-                    stage,
-                    subject,
-                } if *round == number => {
-                    live.push((decision, *stage, *subject, Verdict::Approve));
-                }
-                ApprovalEvent::Denied {
-                    round,
-                    stage,
-                    subject,
-                    ..
-                } if *round == number => {
-                    live.push((decision, *stage, *subject, Verdict::Deny));
-                }
-                ApprovalEvent::Withdrawn { round, stage } if *round == number => {
-                    live.retain(|(vote, at, ..)| {
-                        vote.actor().id() != decision.actor().id() || at != stage
-                    });
-                }
-                _ => {}
-            }
-        }
-        live.len() == self.round.votes.len()
-            && live
-                .iter()
-                .zip(&self.round.votes)
-                .all(|((decision, stage, subject, verdict), v)| {
-                    v.actor == *decision.actor().id()
-                        && v.operation == decision.operation()
-                        && v.at == decision.at()
-                        && (v.stage, v.subject, v.verdict) == (*stage, *subject, *verdict)
-                })
     }
 
     /// Checks that this record may replace the stored one: the same proposal, the stored history

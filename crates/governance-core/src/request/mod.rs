@@ -8,6 +8,7 @@ mod draft;
 mod eligibility;
 mod error;
 mod execution;
+mod facts;
 mod history;
 mod judgement;
 mod known;
@@ -131,6 +132,7 @@ impl MutationRequest {
         let mut draft = Draft::open(request, act.clone());
         draft.record(DecisionKind::Lifecycle(Lifecycle::Submitted {
             proposal: digest,
+            deadline: expires_at,
         }));
         draft.judge_submission(judgement)?;
         Ok(draft.finish())

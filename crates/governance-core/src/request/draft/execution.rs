@@ -213,22 +213,24 @@ impl Draft {
         side_effects: Vec<SideEffect>,
     ) -> Result<(), RequestError> {
         self.check_executable()?;
-        let attempt = self.request.execution.attempts.saturating_add(1);
-        let event = Lifecycle::Executed {
-            attempt,
-            before,
-            after,
-            changes: u32::try_from(changes.len()).unwrap_or(u32::MAX),
-            side_effects: u32::try_from(side_effects.len()).unwrap_or(u32::MAX),
-        };
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (changed, caused) = (count(changes.len()), count(side_effects.len()));
         let execution = &mut self.request.execution;
-        execution.attempts = attempt;
+        execution.attempts = execution.attempts.saturating_add(1);
         execution.before = Some(before);
         execution.after = Some(after);
         execution.executed_at = Some(self.act.at);
         execution.failure = None;
         execution.changes = Arc::new(changes);
         execution.side_effects = Arc::new(side_effects);
+        let event = Lifecycle::Executed {
+            attempt: execution.attempts,
+            before,
+            after,
+            changes: changed,
+            side_effects: caused,
+            effects: execution.effects_digest(),
+        };
         self.step(Step::Complete, event)
     }
 
@@ -243,6 +245,7 @@ impl Draft {
         let event = Lifecycle::Failed {
             attempt,
             code: failure.code.clone(),
+            message: failure.message.clone(),
             retryable: failure.retryable,
         };
         self.request.execution.attempts = attempt;

@@ -77,6 +77,7 @@ impl Draft {
         }
         poll.check_seat(verdict, stage, voter)?;
         let before = poll.into_evaluation();
+        let seen = evidence.digest();
         let mut voted = Round::clone(round);
         voted.votes.reserve_exact(1);
         voted.votes.push(Vote {
@@ -98,11 +99,13 @@ impl Draft {
                 round: number,
                 stage,
                 subject,
+                evidence: seen,
             },
             Verdict::Deny => ApprovalEvent::Denied {
                 round: number,
                 stage,
                 subject,
+                evidence: seen,
                 code: words.code,
                 category: words.category,
             },
