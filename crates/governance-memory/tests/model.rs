@@ -7,7 +7,7 @@ use governance_memory::MemoryStore;
 use governance_testkit::{
     fixtures::VirtualClock,
     model::{self, Report},
-    proptest::test_runner::{Config, TestCaseError, TestRunner},
+    proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner},
 };
 
 #[test]
@@ -18,6 +18,7 @@ fn memory_and_model_do_the_same() {
     let total = std::cell::Cell::new(Report::default());
     let config = Config {
         source_file: Some(file!()),
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..Config::with_cases(150)
     };
     let ops = model::ops(VirtualClock::START, 120);

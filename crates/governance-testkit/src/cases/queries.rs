@@ -441,6 +441,49 @@ pub async fn cursor_survives_its_text(trial: &Trial) {
     }
 }
 
+/// Between any two pages requests are created, ended and removed, also the one the cursor stands
+/// behind: the walk goes on, repeats nothing, and loses nothing that was there throughout.
+pub async fn paging_with_writes_between_pages(trial: &Trial) {
+    for order in Order::ALL {
+        let store = &**trial.store();
+        let tenant = format!("tenant-{order:?}");
+        let builder = trial
+            .request()
+            .tenant(&tenant)
+            .expires_in(Duration::from_secs(600));
+        let query = RequestQuery::in_tenant(fixtures::tenant(&tenant)).pending();
+        let mut stays = BTreeSet::new();
+        for i in 0..30 {
+            let builder = builder.clone().state(&format!("s-{}", i % 8));
+            stays.insert(*trial.create(&builder).await.id());
+        }
+        let mut page = PageRequest::first(3).expect("a limit").order(order);
+        let mut seen = Vec::new();
+        for turn in 0..200 {
+            assert!(turn < 199, "the walk does not end");
+            let next = store.requests(&query, &page).await.expect("a page");
+            seen.extend(check::ids(&next.items));
+            let Some(cursor) = next.next else { break };
+            page = page.after(cursor);
+            // What was listed last goes away; something new comes, for a while.
+            if let Some(last) = next.items.last() {
+                let ended = trial.update(last, cancel(last, trial.act("alice"))).await;
+                stays.remove(last.id());
+                if turn % 2 == 0 {
+                    let purged = store.purge(ended.id(), ended.revision()).await;
+                    purged.expect("a final request can be removed");
+                }
+            }
+            if turn < 5 {
+                trial.create(&builder.clone().state("s-new")).await;
+            }
+        }
+        let seen = check::distinct(&seen);
+        let lost: Vec<_> = stays.difference(&seen).collect();
+        assert!(lost.is_empty(), "{order:?} lost {lost:?}");
+    }
+}
+
 /// While others write, a walk repeats nothing and loses nothing that was there throughout.
 pub async fn paging_under_writes(trial: &Trial) {
     let mut stays = BTreeSet::new();

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use governance_core::{
-    ApprovalQuery, Commit, DecisionQuery, FeedSubject, MutationRequest, OperationId, Order,
-    Provider, RequestQuery, Revision, Scope, StateStore as _, StateWrite, StoreErrorKind,
-    Timestamp,
+    Act, ApprovalQuery, Commit, DecisionQuery, FeedSubject, MutationRequest, OperationId, Order,
+    Provider, RequestError, RequestQuery, Revision, Scope, StateStore as _, StateWrite,
+    StoreErrorKind, Timestamp,
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     seen::{Ask, Seen, counts},
 };
 use crate::{
-    fixtures::{VirtualClock, operation, supersede},
+    fixtures::{VirtualClock, operation, reason},
     generate::{ActSpec, person, scope_of},
 };
 
@@ -336,7 +336,7 @@ impl Twins {
 
     /// Another request with the id and state of one.
     fn another(&mut self, form: &MutationRequest) -> Arc<MutationRequest> {
-        use governance_core::{Act, Context, Judgement, Proposal};
+        use governance_core::{Context, Judgement, Proposal};
         let known = form.proposal();
         let act = Act::new(Context::of(&person(1)), self.now, self.operation());
         let proposal = Proposal::new(
@@ -375,16 +375,10 @@ impl Twins {
             return Ok(());
         };
         let operation = self.operation();
-        let act = governance_core::Act::new(&person(5), self.now, operation);
-        let allowed = |old: &MutationRequest| {
-            let mut draft = old.draft(act.clone());
-            let why = crate::fixtures::reason("a better one is there");
-            draft.supersede(&new, why).is_ok()
-        };
-        if !allowed(&old) {
+        let act = Act::new(&person(5), self.now, operation);
+        let Ok((closed, taken)) = superseding(&old, &new, &act) else {
             return Ok(());
-        }
-        let (closed, taken) = supersede(&old, &new, &act);
+        };
         let revision = new.revision();
         let expected = if right { revision } else { revision.next() };
         let commit =
@@ -439,6 +433,19 @@ impl Twins {
             Err(self.differs(&"the feed of each state", &model, &provider))
         }
     }
+}
+
+/// Both sides of a superseding, if the requests allow it.
+fn superseding(
+    old: &MutationRequest,
+    new: &MutationRequest,
+    act: &Act,
+) -> Result<(Arc<MutationRequest>, Arc<MutationRequest>), RequestError> {
+    let why = || reason("a better one is there");
+    let (mut closing, mut taking) = (old.draft(act.clone()), new.draft(act.clone()));
+    closing.supersede(new, why())?;
+    taking.take_place_of(*old.id(), why())?;
+    Ok((Arc::new(closing.finish()), Arc::new(taking.finish())))
 }
 
 type Feeds = BTreeMap<Scope, Vec<FeedSubject>>;
