@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Governor, GovernorError, update::pause};
+use super::{
+    Governor, GovernorError,
+    update::{Call, Doubt, pause},
+};
 use crate::{
     context::Context,
     ids::RequestId,
@@ -73,6 +76,19 @@ pub struct ExecutionReport {
 }
 
 impl ExecutionReport {
+    /// What an earlier call did: this operation if it is in the history, else the execution that
+    /// made the change.
+    fn replayed(request: Arc<MutationRequest>, call: &Call) -> Self {
+        let status = request
+            .outcome_of(call.operation)
+            .map_or(request.status(), |decision| decision.status());
+        Self {
+            outcome: ExecutionOutcome::of(status),
+            request,
+            replayed: true,
+        }
+    }
+
     /// What became of the request.
     #[must_use]
     pub const fn outcome(&self) -> ExecutionOutcome {
@@ -116,36 +132,38 @@ impl Governor {
         by: impl Into<Context> + Send,
         on_stale: OnStale,
     ) -> Result<ExecutionReport, GovernorError> {
-        let mut request = self.load(id).await?;
-        let scope = request.proposal().scope().clone();
+        let request = self.load(id).await?;
+        let scope = request.proposal().scope();
         let call = self
-            .admit(by.into(), Operation::Execute, Some(&scope), Some(&request))
+            .admit(by.into(), Operation::Execute, Some(scope), Some(&request))
             .await?;
-        let mut lost = None;
+        let mut doubt = Doubt::default();
+        self.attempt_execution(&call, request, on_stale, &mut doubt)
+            .await
+            .map_err(|error| doubt.conclude(error, call.operation))
+    }
+
+    async fn attempt_execution(
+        &self,
+        call: &Call,
+        mut request: Arc<MutationRequest>,
+        on_stale: OnStale,
+        doubt: &mut Doubt,
+    ) -> Result<ExecutionReport, GovernorError> {
+        let id = *request.id();
         for attempt in 0..self.parts.attempts {
             if attempt > 0 {
                 pause(attempt, call.operation).await;
-                request = self.reload(id, call.operation, lost.take()).await?;
+                request = self.load(&id).await?;
             }
             if request.status() == Status::Executed {
-                let outcome = ExecutionOutcome::Executed;
-                return Ok(ExecutionReport {
-                    outcome,
-                    request,
-                    replayed: true,
-                });
+                return Ok(ExecutionReport::replayed(request, call));
             }
-            if Self::replay(&request, &call)?
-                && let Some(decision) = request.outcome_of(call.operation)
-            {
-                let outcome = ExecutionOutcome::of(decision.status());
-                return Ok(ExecutionReport {
-                    outcome,
-                    request,
-                    replayed: true,
-                });
+            if Self::replay(&request, call, Operation::Execute)? {
+                return Ok(ExecutionReport::replayed(request, call));
             }
-            let assessment = match self.assess(&request, &call, on_stale).await {
+            doubt.settle(request.revision());
+            let assessment = match self.assess(&request, call, on_stale).await {
                 Ok(assessment) => assessment,
                 Err(GovernorError::Request(refused)) => {
                     return Err(self.refused(&request, refused).await);
@@ -157,26 +175,31 @@ impl Governor {
             let mut commit = Commit::of(Arc::clone(&changed), request.revision());
             if let Some(body) = assessment.body {
                 commit = commit.with_state(StateWrite {
-                    scope: scope.clone(),
+                    scope: request.proposal().scope().clone(),
                     expected: assessment.before,
                     body: Some(body),
                     operation: call.operation,
                 });
             }
-            let report = |request: Arc<MutationRequest>, replayed| ExecutionReport {
-                outcome: ExecutionOutcome::of(request.status()),
-                request,
-                replayed,
-            };
             match self.parts.store.commit(&commit).await {
-                Ok(Written::Applied) => return Ok(report(changed, false)),
-                Ok(Written::AlreadyApplied(stored)) => return Ok(report(stored, true)),
-                Err(error) if self.try_again(&error, attempt) => lost = Some(error),
-                Err(error) => return Err(GovernorError::of_missing(error, *id, call.operation)),
+                Ok(Written::Applied) => {
+                    return Ok(ExecutionReport {
+                        outcome: ExecutionOutcome::of(changed.status()),
+                        request: changed,
+                        replayed: false,
+                    });
+                }
+                Ok(Written::AlreadyApplied(stored)) => {
+                    return Ok(ExecutionReport::replayed(stored, call));
+                }
+                Err(error) if self.try_again(&error, attempt) => {
+                    doubt.note(error, request.revision());
+                }
+                Err(error) => return Err(GovernorError::of_missing(error, id, call.operation)),
             }
         }
         Err(GovernorError::Contended {
-            id: *id,
+            id,
             attempts: self.parts.attempts,
         })
     }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Governor, GovernorError, tick::system};
+use super::{
+    Governor, GovernorError,
+    tick::system,
+    update::{Call, Doubt, pause},
+};
 use crate::{
     context::{Act, Context, Reason},
     ids::{RequestId, Timestamp},
@@ -103,20 +107,45 @@ impl Governor {
         reason: impl AsRef<str> + Send,
     ) -> Result<Arc<MutationRequest>, GovernorError> {
         let reason = Reason::new(reason)?;
-        let mut old = self.load(id).await?;
-        let scope = old.proposal().scope().clone();
-        let call = self
-            .admit(by.into(), Operation::Supersede, Some(&scope), Some(&old))
-            .await?;
-        let mut lost = None;
+        let context = by.into();
+        // Both sides are written, so both are asked about.
+        let (old, new) = (self.load(id).await?, self.load(with).await?);
+        let admit = async |request: &MutationRequest| {
+            let scope = request.proposal().scope();
+            self.admit(
+                context.clone(),
+                Operation::Supersede,
+                Some(scope),
+                Some(request),
+            )
+            .await
+        };
+        admit(&new).await?;
+        let call = admit(&old).await?;
+        let mut doubt = Doubt::default();
+        self.attempt_supersede(&call, old, with, &reason, &mut doubt)
+            .await
+            .map_err(|error| doubt.conclude(error, call.operation))
+    }
+
+    async fn attempt_supersede(
+        &self,
+        call: &Call,
+        mut old: Arc<MutationRequest>,
+        with: &RequestId,
+        reason: &Reason,
+        doubt: &mut Doubt,
+    ) -> Result<Arc<MutationRequest>, GovernorError> {
+        let id = *old.id();
         for attempt in 0..self.parts.attempts {
             if attempt > 0 {
-                super::update::pause(attempt, call.operation).await;
-                old = self.reload(id, call.operation, lost.take()).await?;
+                pause(attempt, call.operation).await;
+                old = self.load(&id).await?;
             }
-            if Self::replay(&old, &call)? {
+            if Self::replay(&old, call, Operation::Supersede)? {
                 return Ok(old);
             }
+            doubt.settle(old.revision());
             let new = self.load(with).await?;
             let now = self.now().await?;
             let mut closing = old.draft(call.act(now));
@@ -124,7 +153,7 @@ impl Governor {
                 return Err(self.refused(&old, refused).await);
             }
             let mut taking = new.draft(call.act(now));
-            if let Err(refused) = taking.take_place_of(*id, reason.clone()) {
+            if let Err(refused) = taking.take_place_of(id, reason.clone()) {
                 return Err(self.refused(&new, refused).await);
             }
             let closed = Arc::new(closing.finish());
@@ -134,12 +163,14 @@ impl Governor {
             match self.parts.store.commit(&commit).await {
                 Ok(Written::Applied) => return Ok(closed),
                 Ok(Written::AlreadyApplied(stored)) => return Ok(stored),
-                Err(error) if self.try_again(&error, attempt) => lost = Some(error),
-                Err(error) => return Err(GovernorError::of_missing(error, *id, call.operation)),
+                Err(error) if self.try_again(&error, attempt) => {
+                    doubt.note(error, old.revision());
+                }
+                Err(error) => return Err(GovernorError::of_missing(error, id, call.operation)),
             }
         }
         Err(GovernorError::Contended {
-            id: *id,
+            id,
             attempts: self.parts.attempts,
         })
     }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Governor, GovernorError, TooLarge, update::Call};
+use super::{
+    Governor, GovernorError, TooLarge,
+    update::{Call, Doubt},
+};
 use crate::{
     context::{Context, Reason},
     decision::{DecisionKind, DenialReason, Lifecycle, PolicyEvent, PolicyPhase, RejectionCause},
@@ -310,6 +313,18 @@ impl Governor {
         request: Arc<MutationRequest>,
         call: &Call,
     ) -> Result<Submission, GovernorError> {
+        let mut doubt = Doubt::default();
+        self.attempt_create(request, call, &mut doubt)
+            .await
+            .map_err(|error| doubt.conclude(error, call.operation))
+    }
+
+    async fn attempt_create(
+        &self,
+        request: Arc<MutationRequest>,
+        call: &Call,
+        doubt: &mut Doubt,
+    ) -> Result<Submission, GovernorError> {
         for attempt in 0..self.parts.attempts {
             match self.parts.store.create(Arc::clone(&request)).await {
                 Ok(Creation::Created) => {
@@ -330,7 +345,10 @@ impl Governor {
                 // The id was made for this request alone, so sending the same again is safe.
                 Err(error)
                     if error.kind() != StoreErrorKind::Conflict
-                        && self.try_again(&error, attempt) => {}
+                        && self.try_again(&error, attempt) =>
+                {
+                    doubt.note(error, request.revision());
+                }
                 Err(error) => return Err(GovernorError::of_write(error, call.operation)),
             }
         }

@@ -6,6 +6,7 @@ use super::{Governor, GovernorError, TooLarge};
 use crate::{
     approval::Membership,
     context::{Act, Context, Metadata, metadata_footprint},
+    decision::{ApprovalEvent, DecisionKind, Lifecycle},
     ids::{OperationId, RequestId, Revision, Timestamp},
     request::{Draft, MutationRequest, RequestError, Scope},
     store::{
@@ -98,19 +99,34 @@ impl Governor {
         TooLarge::check("document", request.footprint(), self.parts.limits.document)
     }
 
-    /// What an operation did before, if it was applied to this request by this actor.
-    pub(super) fn replay(request: &MutationRequest, call: &Call) -> Result<bool, GovernorError> {
-        match request.outcome_of(call.operation) {
-            None => Ok(false),
-            Some(decision) if decision.actor().id() == call.context.actor.id() => Ok(true),
-            Some(_) => Err(GovernorError::OperationReused {
+    /// Whether the operation was applied to this request before, by this actor and by this act.
+    pub(super) fn replay(
+        request: &MutationRequest,
+        call: &Call,
+        operation: Operation,
+    ) -> Result<bool, GovernorError> {
+        let mut known = request
+            .decisions()
+            .iter()
+            .filter(|decision| decision.operation() == call.operation)
+            .peekable();
+        if known.peek().is_none() {
+            return Ok(false);
+        }
+        let same = known.any(|decision| {
+            decision.actor().id() == call.context.actor.id() && records(operation, decision.kind())
+        });
+        if same {
+            Ok(true)
+        } else {
+            Err(GovernorError::OperationReused {
                 operation: call.operation,
-            }),
+            })
         }
     }
 
-    /// Changes one request by one act: asks the authorizer, loads, lets `decide` work on a
-    /// draft, stores. Begins again on the fresh record when somebody else was faster.
+    /// Changes one request by one act: loads, asks the authorizer, lets `decide` work on a
+    /// draft, stores.
     pub(super) async fn change(
         &self,
         id: &RequestId,
@@ -118,22 +134,49 @@ impl Governor {
         operation: Operation,
         decide: impl Fn(&mut Draft, &Call) -> Result<(), RequestError> + Send + Sync,
     ) -> Result<Arc<MutationRequest>, GovernorError> {
-        let mut request = self.load(id).await?;
-        let scope = request.proposal().scope().clone();
+        let request = self.load(id).await?;
+        let scope = request.proposal().scope();
         let call = self
-            .admit(context, operation, Some(&scope), Some(&request))
+            .admit(context, operation, Some(scope), Some(&request))
             .await?;
-        let mut lost = None;
+        self.change_as(&call, request, operation, decide).await
+    }
+
+    /// [`Governor::change`] by a call that was admitted. Begins again on the fresh record when
+    /// somebody else was faster.
+    pub(super) async fn change_as(
+        &self,
+        call: &Call,
+        request: Arc<MutationRequest>,
+        operation: Operation,
+        decide: impl Fn(&mut Draft, &Call) -> Result<(), RequestError> + Send + Sync,
+    ) -> Result<Arc<MutationRequest>, GovernorError> {
+        let mut doubt = Doubt::default();
+        self.attempt_change(call, request, operation, decide, &mut doubt)
+            .await
+            .map_err(|error| doubt.conclude(error, call.operation))
+    }
+
+    async fn attempt_change(
+        &self,
+        call: &Call,
+        mut request: Arc<MutationRequest>,
+        operation: Operation,
+        decide: impl Fn(&mut Draft, &Call) -> Result<(), RequestError> + Send + Sync,
+        doubt: &mut Doubt,
+    ) -> Result<Arc<MutationRequest>, GovernorError> {
+        let id = *request.id();
         for attempt in 0..self.parts.attempts {
             if attempt > 0 {
                 pause(attempt, call.operation).await;
-                request = self.reload(id, call.operation, lost.take()).await?;
+                request = self.load(&id).await?;
             }
-            if Self::replay(&request, &call)? {
+            if Self::replay(&request, call, operation)? {
                 return Ok(request);
             }
+            doubt.settle(request.revision());
             let mut draft = request.draft(call.act(self.now().await?));
-            if let Err(refused) = decide(&mut draft, &call) {
+            if let Err(refused) = decide(&mut draft, call) {
                 return Err(self.refused(&request, refused).await);
             }
             if !draft.is_changed() {
@@ -149,32 +192,16 @@ impl Governor {
             match stored {
                 Ok(Written::Applied) => return Ok(changed),
                 Ok(Written::AlreadyApplied(stored)) => return Ok(stored),
-                Err(error) if self.try_again(&error, attempt) => lost = Some(error),
-                Err(error) => return Err(GovernorError::of_missing(error, *id, call.operation)),
+                Err(error) if self.try_again(&error, attempt) => {
+                    doubt.note(error, request.revision());
+                }
+                Err(error) => return Err(GovernorError::of_missing(error, id, call.operation)),
             }
         }
         Err(GovernorError::Contended {
-            id: *id,
+            id,
             attempts: self.parts.attempts,
         })
-    }
-
-    /// The fresh record for another attempt. Where it cannot be read, and the attempt before lost
-    /// its answer, nobody knows what was done.
-    pub(super) async fn reload(
-        &self,
-        id: &RequestId,
-        operation: OperationId,
-        lost: Option<StoreError>,
-    ) -> Result<Arc<MutationRequest>, GovernorError> {
-        match (self.load(id).await, lost) {
-            (Err(GovernorError::Store(_)), Some(source))
-                if source.outcome() == WriteCertainty::Unknown =>
-            {
-                Err(GovernorError::Unknown { operation, source })
-            }
-            (loaded, _) => loaded,
-        }
     }
 
     /// Whether to load and decide again. An unknown outcome is settled that way too: the fresh
@@ -210,6 +237,56 @@ impl Governor {
             }
         }
         refused.into()
+    }
+}
+
+/// What a write whose answer was lost leaves open, until a fresh record settles it.
+#[derive(Debug, Default)]
+pub(super) struct Doubt(Option<(StoreError, Revision)>);
+
+impl Doubt {
+    /// Remembers the first lost answer, to a write made from a revision.
+    pub(super) fn note(&mut self, error: StoreError, from: Revision) {
+        if error.outcome() == WriteCertainty::Unknown && self.0.is_none() {
+            self.0 = Some((error, from));
+        }
+    }
+
+    /// A record without the operation that has another revision cannot take that write any more.
+    pub(super) fn settle(&mut self, fresh: Revision) {
+        if self.0.as_ref().is_some_and(|(_, from)| *from != fresh) {
+            self.0 = None;
+        }
+    }
+
+    /// What to tell the caller instead of an error, as long as there is doubt: that nobody knows.
+    pub(super) fn conclude(self, error: GovernorError, operation: OperationId) -> GovernorError {
+        match self.0 {
+            Some((source, _)) => GovernorError::Unknown { operation, source },
+            None => error,
+        }
+    }
+}
+
+/// Whether an operation records decisions of this kind, so that a repetition is told from another
+/// act under the same id.
+const fn records(operation: Operation, kind: &DecisionKind) -> bool {
+    match (operation, kind) {
+        (Operation::Submit, DecisionKind::Lifecycle(Lifecycle::Submitted { .. }))
+        | (Operation::Approve, DecisionKind::Approval(ApprovalEvent::Granted { .. }))
+        | (Operation::Deny, DecisionKind::Approval(ApprovalEvent::Denied { .. }))
+        | (Operation::Withdraw, DecisionKind::Approval(ApprovalEvent::Withdrawn { .. }))
+        | (Operation::Cancel, DecisionKind::Lifecycle(Lifecycle::Canceled))
+        | (Operation::Supersede, DecisionKind::Lifecycle(Lifecycle::Superseded { .. }))
+        | (Operation::Amend, DecisionKind::Amendment(_))
+        | (Operation::Retry, DecisionKind::Lifecycle(Lifecycle::Retried))
+        | (
+            Operation::Execute,
+            DecisionKind::Lifecycle(Lifecycle::Executed { .. } | Lifecycle::Failed { .. })
+            | DecisionKind::Version(_)
+            | DecisionKind::Approval(ApprovalEvent::Renewed { .. }),
+        ) => true,
+        _ => false,
     }
 }
 

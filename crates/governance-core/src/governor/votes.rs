@@ -47,12 +47,18 @@ impl Governor {
     ) -> Result<Arc<MutationRequest>, GovernorError> {
         let denial = denial.into();
         let reason = Reason::new(&denial.reason)?;
+        let request = self.load(id).await?;
+        let scope = request.proposal().scope();
+        let call = self
+            .admit(by.into(), Operation::Deny, Some(scope), Some(&request))
+            .await?;
         // Asked before the vote is stored, so that both are one write. Who joins or leaves a
         // group in between is found by the next denial; a round that is renewed in between asks
-        // for other people, so then nothing is concluded from these.
-        let rules = self.load(id).await?.round().rules().clone();
-        let candidates = self.candidates(&rules).await?;
-        self.change(id, by.into(), Operation::Deny, |draft, call| {
+        // for other people, so then nothing is concluded from these. A directory that cannot
+        // list people must not keep anybody from denying.
+        let rules = request.round().rules().clone();
+        let candidates = self.candidates(&rules).await.unwrap_or_default();
+        self.change_as(&call, request, Operation::Deny, |draft, call| {
             draft.deny(call.membership.clone(), reason.clone(), &denial)?;
             match &candidates {
                 Some(candidates) if *draft.request().round().rules() == rules => {
