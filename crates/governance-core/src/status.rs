@@ -156,6 +156,24 @@ impl Step {
     }
 }
 
+impl Step {
+    /// What a request is once the step was taken, for messages.
+    #[must_use]
+    pub const fn done(self) -> &'static str {
+        match self {
+            Self::Hold => "held",
+            Self::Approve => "approved",
+            Self::Reject => "rejected",
+            Self::Complete => "executed",
+            Self::Fail => "failed",
+            Self::Retry => "retried",
+            Self::Cancel => "canceled",
+            Self::Expire => "expired",
+            Self::Supersede => "superseded",
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -197,11 +197,14 @@ impl Cast {
     async fn amendments(&self) -> anyhow::Result<()> {
         let governor = &self.governor;
         let id = self.ask("amended", -10, true).await?;
+        // A policy wants it within a day; its owner may ask for less, not for more.
+        let submitted = governor.get(&id).await?.created_at();
+        let sooner = submitted.saturating_add(hours(12));
         governor
             .amend_reason(&id, &self.alice, "correction of invoice 12")
             .await?;
         governor
-            .amend_deadline(&id, &self.alice, None, "the auditor is ill")
+            .amend_deadline(&id, &self.alice, Some(sooner), "the auditor leaves early")
             .await?;
         let better = self.ask("amended", -9, true).await?;
         governor

@@ -145,7 +145,11 @@ async fn d19_deadline_and_reason_change_by_a_recorded_act() {
     let amended = world.amend_deadline(&id, to).await.unwrap();
     assert_eq!(amended.expires_at(), to);
     let last = amended.decisions().last().unwrap();
-    let event = AmendmentEvent::Deadline { from, to };
+    let event = AmendmentEvent::Deadline {
+        policy: None,
+        from,
+        to,
+    };
     assert_eq!(*last.kind(), DecisionKind::Amendment(event));
     assert_eq!(last.actor().id().as_str(), "alice");
     let amended = world.amend_reason(&id, "for the relaunch").await.unwrap();

@@ -1,5 +1,7 @@
 //! Whether a quorum can still be reached.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
     Distinct, Membership, Requirement, SelfApproval, ballot::Ballot, evaluate::asks_for,
     matching::seat, vote::Verdict,
@@ -41,6 +43,12 @@ impl Reach {
     }
 }
 
+/// Whose vote a candidate's vote would be: an account votes for the person it acts for.
+fn person(candidate: &Candidate) -> &ActorId {
+    let principal = candidate.membership.acts_for.first();
+    principal.unwrap_or(&candidate.actor)
+}
+
 /// Seats the live votes and then everybody in `candidates` who has not voted, and tells which
 /// requirements would still have open seats.
 ///
@@ -63,10 +71,10 @@ pub fn reach(ballot: &Ballot<'_>, candidates: &[Candidate]) -> Reach {
     let free = |stage: Option<u16>| {
         candidates.iter().filter(move |c| {
             !barred(&c.actor, &c.membership)
-                && !ballot
-                    .votes
-                    .iter()
-                    .any(|v| v.actor == c.actor && stage.is_none_or(|stage| stage == v.stage))
+                && !ballot.votes.iter().any(|v| {
+                    c.membership.is_one_person(&c.actor, &v.actor, &v.evidence)
+                        && stage.is_none_or(|stage| stage == v.stage)
+                })
         })
     };
     let fits = |r: &Requirement, c: &Candidate| r.selector().matches(&c.actor, &c.membership);
@@ -90,10 +98,14 @@ pub fn reach(ballot: &Ballot<'_>, candidates: &[Candidate]) -> Reach {
             // A requirement with as many candidates as there are seats in all can always be
             // filled, so more of them need not be looked at.
             let mut wanted = vec![seats_in_all; requirements.len()];
+            let mut people: BTreeMap<&ActorId, BTreeSet<usize>> = BTreeMap::new();
             for candidate in free(None) {
-                let open: Vec<usize> = (0..requirements.len())
-                    .filter(|r| wanted[*r] > 0 && fits(&requirements[*r], candidate))
-                    .collect();
+                let fitting =
+                    (0..requirements.len()).filter(|r| fits(&requirements[*r], candidate));
+                people.entry(person(candidate)).or_default().extend(fitting);
+            }
+            for fitting in people.into_values() {
+                let open: Vec<usize> = fitting.into_iter().filter(|r| wanted[*r] > 0).collect();
                 if !open.is_empty() {
                     open.iter().for_each(|r| wanted[*r] -= 1);
                     edges.push(open);
@@ -107,7 +119,11 @@ pub fn reach(ballot: &Ballot<'_>, candidates: &[Candidate]) -> Reach {
                 votes()
                     .filter(|v| v.stage == r.stage() && asks_for(r, v))
                     .count()
-                    + free(Some(r.stage())).filter(|c| fits(r, c)).count()
+                    + free(Some(r.stage()))
+                        .filter(|c| fits(r, c))
+                        .map(person)
+                        .collect::<BTreeSet<_>>()
+                        .len()
             })
             .collect(),
     };

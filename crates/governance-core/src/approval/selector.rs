@@ -49,6 +49,16 @@ impl Membership {
         Digest::of_value(self).unwrap_or(Digest::ZERO)
     }
 
+    /// Whether an actor of this membership and another are one person: one acts for the other, or
+    /// both act for the same.
+    #[must_use]
+    pub fn is_one_person(&self, actor: &ActorId, other: &ActorId, theirs: &Self) -> bool {
+        actor == other
+            || self.acts_for.contains(other)
+            || theirs.acts_for.contains(actor)
+            || !self.acts_for.is_disjoint(&theirs.acts_for)
+    }
+
     pub(crate) fn footprint(&self) -> usize {
         self.roles
             .iter()

@@ -85,6 +85,10 @@ pub enum ApprovalEvent {
     Renewed {
         /// The new round.
         round: u32,
+        /// Version of the state it is about.
+        version: StateVersion,
+        /// Digest of what is to be approved.
+        subject: Digest,
         /// Why.
         cause: RenewalCause,
     },
@@ -132,6 +136,9 @@ pub enum VersionEvent {
 pub enum AmendmentEvent {
     /// The deadline of the request changed.
     Deadline {
+        /// The policy that set it; none if its owner did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<String>,
         /// Before.
         from: Option<Timestamp>,
         /// After.

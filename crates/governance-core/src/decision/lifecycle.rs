@@ -91,6 +91,8 @@ pub enum Lifecycle {
     Submitted {
         /// Digest of everything about the request that never changes, so the chain covers it.
         proposal: Digest,
+        /// Digest of what the first round is about.
+        subject: Digest,
         /// The deadline it begins with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Timestamp>,

@@ -352,17 +352,16 @@ fn owned_reasons(judgement: &Judgement) -> Vec<DenialReason> {
 fn check_executor(request: &MutationRequest, call: &Call) -> Result<(), GovernorError> {
     let actor = call.context.actor.id();
     let round = request.round();
-    let requester = || {
-        let principal = call.context.on_behalf_of.as_ref();
-        let parties = request.proposal().parties();
-        parties.include(actor, &call.membership)
-            || principal.is_some_and(|p| parties.include(p, &crate::Membership::default()))
-    };
+    let mut membership = call.membership.clone();
+    membership
+        .acts_for
+        .extend(call.context.on_behalf_of.clone());
+    let requester = || request.proposal().parties().include(actor, &membership);
     let approver = || {
-        round
-            .votes()
-            .iter()
-            .any(|v| v.actor() == actor && v.verdict() == Verdict::Approve)
+        round.votes().iter().any(|v| {
+            v.verdict() == Verdict::Approve
+                && membership.is_one_person(actor, v.actor(), v.evidence())
+        })
     };
     let barred = match round.rules().executor_rule() {
         ExecutorRule::Anyone => false,
@@ -404,14 +403,16 @@ impl Ruling {
         }
     }
 
-    /// The ruling on a submission: carries out what policies change about it.
+    /// Carries out what policies change about a submission. Says whether they changed what they
+    /// judge by, so that they have to be asked again.
     pub(super) fn amend(
-        mut self,
+        &mut self,
         intent: &mut Intent,
-        mut deadline: Option<Timestamp>,
+        deadline: &mut Option<Timestamp>,
         now: Timestamp,
-    ) -> (Judgement, Option<Timestamp>) {
-        let mut events = Vec::new();
+        events: &mut Vec<AmendmentEvent>,
+    ) -> bool {
+        let mut again = false;
         for (policy, amendment) in std::mem::take(&mut self.amendments) {
             match amendment {
                 Amendment::RaiseRisk(to) => {
@@ -419,22 +420,28 @@ impl Ruling {
                     if to > from {
                         intent.risk = to;
                         events.push(AmendmentEvent::Risk { from, to, policy });
+                        again = true;
                     }
                 }
                 Amendment::AddTag(tag) => {
                     if intent.tags.insert(tag.clone()) {
                         events.push(AmendmentEvent::Tag { tag, policy });
+                        again = true;
                     }
                 }
                 Amendment::ExpireWithin(duration) => {
                     let to = now.saturating_add(duration);
                     if deadline.is_none_or(|deadline| to < deadline) {
                         let from = deadline.replace(to);
-                        events.push(AmendmentEvent::Deadline { from, to: deadline });
+                        events.push(AmendmentEvent::Deadline {
+                            policy: Some(policy),
+                            from,
+                            to: *deadline,
+                        });
                     }
                 }
             }
         }
-        (self.judgement().amending(events), deadline)
+        again
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Governor, Limits, Parts};
 use crate::{
-    ids::TenantId,
+    ids::{TenantId, json_is_canonical},
     mutation::{Mutation, Registry, RegistryError},
     policy::PolicyTree,
     store::{
@@ -43,6 +43,12 @@ pub enum BuildError {
     /// No policy is given, so everything would be denied.
     #[error("no policy is given: without one every change is denied")]
     NoPolicies,
+    /// A feature of `serde_json` that changes how values are encoded is on in this program, so
+    /// digests would not be those of other programs.
+    #[error(
+        "serde_json is built with `preserve_order` or `arbitrary_precision`, which changes digests"
+    )]
+    ForeignJson,
     /// A number is out of range.
     #[error("{what} must not be zero")]
     Zero {
@@ -59,6 +65,7 @@ impl BuildError {
             Self::Registry(error) => error.code(),
             Self::NoMutations => "build.no_mutations",
             Self::NoPolicies => "build.no_policies",
+            Self::ForeignJson => "build.foreign_json",
             Self::Zero { .. } => "build.zero",
         }
     }
@@ -154,6 +161,9 @@ impl GovernorBuilder {
     pub fn build(self) -> Result<Governor, BuildError> {
         if let Some(mistake) = self.mistakes.into_iter().next() {
             return Err(mistake.into());
+        }
+        if !json_is_canonical() {
+            return Err(BuildError::ForeignJson);
         }
         if self.registry.is_empty() {
             return Err(BuildError::NoMutations);

@@ -11,6 +11,7 @@ use crate::{
     decision::{DecisionKind, DenialReason, Lifecycle, PolicyEvent, PolicyPhase, RejectionCause},
     ids::{ActorId, IdempotencyKey, RequestId, StateId, Timestamp},
     mutation::{DynMutation, Mutation},
+    policy::PolicySubject,
     request::{MutationRequest, Payload, Proposal, Scope},
     status::Status,
     store::{Creation, Operation, StoreErrorKind},
@@ -237,6 +238,9 @@ impl Governor {
             .await
     }
 
+    /// How often policies are asked about one submission while they amend it.
+    const MOST_RULINGS: u32 = 8;
+
     async fn submit_dyn(
         &self,
         call: Call,
@@ -263,34 +267,44 @@ impl Governor {
         let now = self.now().await?;
         let mut act = call.act(now);
         act.reason = options.reason.map(Reason::new).transpose()?;
-        let subject = crate::policy::PolicySubject {
-            phase: PolicyPhase::Submission,
-            scope: &scope,
-            intent: &intent,
-            requester: &call.context.actor,
-            on_behalf_of: call.context.on_behalf_of.as_ref(),
-            membership: &call.membership,
-            reason: act.reason.as_ref(),
-            metadata: &call.context.metadata,
-            version: loaded.version,
-            mutation: mutation.as_any(),
-            state: loaded.state.as_deref(),
-            granted: None,
-            now,
-        };
-        let ruling = self
-            .parts
-            .policies
-            .evaluate(&subject, self.parts.policy_deadline)
-            .await?;
-        let deadline = options
+        let mut deadline = options
             .expires
             .or(self.parts.time_to_live.map(Expires::In))
             .map(|expires| match expires {
                 Expires::At(deadline) => deadline,
                 Expires::In(duration) => now.saturating_add(duration),
             });
-        let (judgement, deadline) = ruling.amend(&mut intent, deadline, now);
+        let mut amendments = Vec::new();
+        let mut rounds = 0;
+        let judgement = loop {
+            let subject = PolicySubject {
+                phase: PolicyPhase::Submission,
+                scope: &scope,
+                intent: &intent,
+                requester: &call.context.actor,
+                on_behalf_of: call.context.on_behalf_of.as_ref(),
+                membership: &call.membership,
+                reason: act.reason.as_ref(),
+                metadata: &call.context.metadata,
+                version: loaded.version,
+                mutation: mutation.as_any(),
+                state: loaded.state.as_deref(),
+                granted: None,
+                now,
+            };
+            let policies = &self.parts.policies;
+            let mut ruling = policies
+                .evaluate(&subject, self.parts.policy_deadline)
+                .await?;
+            rounds += 1;
+            // A policy that changes the risk or the tags changes what the others judge by. Risk
+            // only rises and tags only come, so this ends by itself unless a policy keeps making
+            // up new tags.
+            let again = ruling.amend(&mut intent, &mut deadline, now, &mut amendments);
+            if !again || rounds == Self::MOST_RULINGS {
+                break ruling.judgement().amending(amendments);
+            }
+        };
         let id = self.parts.ids.request_id(now, scope.slot());
         // Whoever owns the service account that asks has asked, too.
         let principals = call.membership.acts_for.iter().cloned();

@@ -45,6 +45,19 @@ impl Digest {
     }
 }
 
+/// Whether free JSON values are encoded as digests were made to be: maps sorted by key, numbers as
+/// numbers. Features of `serde_json` that some other crate of a program turns on
+/// (`preserve_order`, `arbitrary_precision`) change that, and with it every digest.
+pub(crate) fn json_is_canonical() -> bool {
+    let mut value = serde_json::Map::new();
+    value.insert("b".to_owned(), 1.into());
+    value.insert("a".to_owned(), 0.5.into());
+    let canonical = [
+        0x82, 0xa1, b'a', 0xcb, 0x3f, 0xe0, 0, 0, 0, 0, 0, 0, 0xa1, b'b', 1,
+    ];
+    rmp_serde::to_vec_named(&value).is_ok_and(|bytes| bytes == canonical)
+}
+
 /// Hashes what is written to it, so a value can be digested without being encoded first.
 #[derive(Debug, Default)]
 pub struct DigestWriter(Sha256);
@@ -157,6 +170,11 @@ mod tests {
             serde_json::from_str::<Digest>(&format!("\"{text}\"")).unwrap(),
             digest
         );
+    }
+
+    #[test]
+    fn free_json_is_canonical() {
+        assert!(json_is_canonical());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod request_id;
 mod time;
 mod version;
 
+pub(crate) use digest::json_is_canonical;
 pub use digest::{Digest, DigestWriter, ParseDigestError};
 pub(crate) use name::is_invisible;
 pub use name::{

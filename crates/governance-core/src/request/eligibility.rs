@@ -13,7 +13,6 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Voter<'a> {
     pub(super) actor: &'a ActorId,
-    pub(super) principal: Option<&'a ActorId>,
     pub(super) evidence: &'a Membership,
 }
 
@@ -40,7 +39,6 @@ impl MutationRequest {
         let poll = self.poll(now.max(self.updated_at))?;
         let voter = Voter {
             actor,
-            principal: None,
             evidence: membership,
         };
         poll.admits(Verdict::Approve, voter)
@@ -64,7 +62,6 @@ impl MutationRequest {
         let poll = self.poll(now.max(self.updated_at))?;
         let voter = Voter {
             actor,
-            principal: None,
             evidence: membership,
         };
         poll.admits(verdict, voter)
@@ -131,16 +128,11 @@ impl Poll<'_> {
         verdict: Verdict,
         voter: Voter<'_>,
     ) -> Result<u16, RequestError> {
-        let Voter {
-            actor,
-            principal,
-            evidence,
-        } = voter;
+        let Voter { actor, evidence } = voter;
         let round = &self.request.round;
         let parties = self.request.proposal.parties();
         if round.rules.self_approval_rule() == SelfApproval::Forbid
-            && (parties.include(actor, evidence)
-                || principal.is_some_and(|p| parties.include(p, &Membership::default())))
+            && parties.include(actor, evidence)
         {
             return Err(VoteRefused::SelfApproval {
                 actor: actor.clone(),
@@ -194,11 +186,9 @@ impl Poll<'_> {
             .into());
         }
         // A person and a service account of theirs are one voter.
-        if let Some(vote) = live(stage).find(|v| {
-            v.evidence.acts_for.contains(actor)
-                || evidence.acts_for.contains(&v.actor)
-                || !evidence.acts_for.is_disjoint(&v.evidence.acts_for)
-        }) {
+        if let Some(vote) =
+            live(stage).find(|v| evidence.is_one_person(actor, &v.actor, &v.evidence))
+        {
             return Err(VoteRefused::SamePerson {
                 actor: actor.clone(),
                 other: vote.actor.clone(),

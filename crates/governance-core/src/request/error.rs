@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// The transition table does not allow the step from this status.
-    #[error("a request that is {status} does not {step}")]
+    #[error("a request that is {status} cannot be {}", .step.done())]
     NotAllowed {
         /// Where the request stands.
         status: Status,
@@ -38,6 +38,12 @@ pub enum RequestError {
     Overdue {
         /// The deadline.
         deadline: Timestamp,
+    },
+    /// A policy wants the request to be final earlier.
+    #[error("a policy wants the request to be final by {latest}")]
+    BeyondPolicy {
+        /// The latest deadline the policy allows.
+        latest: Timestamp,
     },
     /// No deadline has passed.
     #[error("no deadline has passed")]
@@ -80,6 +86,7 @@ impl RequestError {
             Self::NotAmendable { .. } => "request.not_amendable",
             Self::ApprovalsMissing => "request.approvals_missing",
             Self::Overdue { .. } => "request.overdue",
+            Self::BeyondPolicy { .. } => "request.beyond_policy",
             Self::NotDue => "request.not_due",
             Self::Vote(refused) => refused.code(),
             Self::SupersedesItself => "request.supersedes_itself",

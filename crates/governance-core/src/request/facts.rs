@@ -47,13 +47,29 @@ impl MutationRequest {
     /// were opened.
     fn round_is_recorded(&self) -> bool {
         let round = &*self.round;
-        let opened_at = if round.number == 1 {
-            self.decisions.first().map(|first| first.at())
-        } else {
-            self.approval_events().find_map(|(decision, event)| {
-                matches!(event, ApprovalEvent::Renewed { round: n, .. } if *n == round.number)
-                    .then(|| decision.at())
+        let begun = if round.number == 1 {
+            self.kinds().next().and_then(|(first, kind)| match kind {
+                DecisionKind::Lifecycle(Lifecycle::Submitted { subject, .. }) => {
+                    Some((first.at(), self.proposal.submitted_version(), *subject))
+                }
+                _ => None,
             })
+        } else {
+            let renewed = self
+                .approval_events()
+                .rev()
+                .find_map(|(decision, event)| match event {
+                    ApprovalEvent::Renewed {
+                        round,
+                        version,
+                        subject,
+                        ..
+                    } => Some((*round, (decision.at(), *version, *subject))),
+                    _ => None,
+                });
+            renewed
+                .filter(|(number, _)| *number == round.number)
+                .map(|(_, begun)| begun)
         };
         let asked = self.requested_rounds().last();
         let asked = asked.and_then(|event| match event {
@@ -67,18 +83,20 @@ impl MutationRequest {
         });
         let asked_for_this = asked == Some((round.number, round.version, round.subject));
         let asked_for_nothing = asked.is_none_or(|(number, ..)| number < round.number);
-        let stages = self
-            .approval_events()
-            .filter_map(|(decision, event)| match event {
-                ApprovalEvent::StageOpened { round: n, stage } if *n == round.number => {
-                    Some(StageOpening {
-                        stage: *stage,
-                        at: decision.at(),
-                    })
-                }
-                _ => None,
-            });
-        opened_at == Some(round.opened_at)
+        let mut stages: Vec<StageOpening> = Vec::new();
+        for (decision, event) in self.approval_events() {
+            if let ApprovalEvent::StageOpened { round: n, stage } = event
+                && *n == round.number
+            {
+                // A stage that opens again closes those behind it.
+                stages.retain(|opening| opening.stage < *stage);
+                stages.push(StageOpening {
+                    stage: *stage,
+                    at: decision.at(),
+                });
+            }
+        }
+        begun == Some((round.opened_at, round.version, round.subject))
             && round.subject
                 == self
                     .proposal
@@ -88,7 +106,7 @@ impl MutationRequest {
             } else {
                 asked_for_this
             }
-            && stages.eq(round.stages.iter().copied())
+            && stages == round.stages
     }
 
     /// The live votes are exactly those granted, denied and not withdrawn in this round.

@@ -31,7 +31,7 @@ pub use proposal::{Proposal, Scope};
 use crate::{
     approval::{Evaluation, Outcome, Round},
     context::{Act, Reason},
-    decision::{ApprovalEvent, Decision, DecisionKind, Lifecycle, RejectionCause},
+    decision::{AmendmentEvent, ApprovalEvent, Decision, DecisionKind, Lifecycle, RejectionCause},
     ids::{OperationId, RequestId, Revision, StateVersion, Timestamp},
     status::{PendingReason, Status},
 };
@@ -114,6 +114,7 @@ impl MutationRequest {
             stages: Vec::new(),
             votes: Vec::new(),
         };
+        let subject = round.subject;
         let digest = proposal.digest();
         let request = Self {
             status: Status::Created,
@@ -131,6 +132,7 @@ impl MutationRequest {
         };
         let mut draft = Draft::open(request, act.clone());
         draft.record(DecisionKind::Lifecycle(Lifecycle::Submitted {
+            subject,
             proposal: digest,
             deadline: expires_at,
         }));
@@ -269,6 +271,20 @@ impl MutationRequest {
             .into_iter()
             .chain(self.standing().deadline)
             .min()
+    }
+
+    /// The latest deadline policies allow, if any of them set one at submission.
+    #[must_use]
+    pub fn latest_deadline(&self) -> Option<Timestamp> {
+        let set = |decision: &Arc<Decision>| match decision.kind() {
+            DecisionKind::Amendment(AmendmentEvent::Deadline {
+                policy: Some(_),
+                to,
+                ..
+            }) => *to,
+            _ => None,
+        };
+        self.decisions.iter().filter_map(set).min()
     }
 
     /// The stage that waits for votes.

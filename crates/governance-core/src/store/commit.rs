@@ -9,6 +9,7 @@ use super::{StoreError, Written};
 use crate::{
     ids::{OperationId, Revision, StateVersion},
     request::{MutationRequest, Scope},
+    status::Status,
 };
 
 /// One request of a commit.
@@ -81,7 +82,8 @@ impl Commit {
     }
 
     /// Checks that there is something to commit, that it is not too much, that no request is
-    /// named twice and that everything is of one slot.
+    /// named twice, that everything is of one slot, and that the write of the state is the one the
+    /// first request records as executed.
     ///
     /// # Errors
     ///
@@ -115,10 +117,19 @@ impl Commit {
                 .any(|other| other.request.id() == write.request.id())
         });
         if twice {
-            refuse("a request is named twice in one commit")
-        } else {
-            Ok(())
+            return refuse("a request is named twice in one commit");
         }
+        let made = |write: &StateWrite| {
+            let (request, execution) = (&first.request, first.request.execution());
+            request.status() == Status::Executed
+                && *request.proposal().scope() == write.scope
+                && execution.version_before() == Some(write.expected)
+                && execution.version_after() == Some(write.expected.next())
+        };
+        if self.state.as_ref().is_some_and(|write| !made(write)) {
+            return refuse("the write of the state is not what the first request executed");
+        }
+        Ok(())
     }
 }
 

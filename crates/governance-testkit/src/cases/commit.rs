@@ -125,14 +125,11 @@ pub async fn nothing_is_stored_when_the_second_request_conflicts(trial: &Trial) 
     let (closed, taken) = supersede(&old, &new, &trial.act("alice"));
     let approved = approve(&new, trial.act("bob"), Default::default());
     let approved = trial.update(&new, approved).await;
-    let commit = Commit::of(closed, old.revision())
-        .and(taken, new.revision())
-        .with_state(state_write(trial, &scope("a"), 0, "new"));
+    let commit = Commit::of(closed, old.revision()).and(taken, new.revision());
     let result = trial.store().commit(&commit).await;
     check::request_conflict(result, &new, &approved);
     check::stored(&**trial.store(), &old).await;
     check::stored(&**trial.store(), &approved).await;
-    state_is(trial, &scope("a"), 0, None).await;
 }
 
 /// Nothing is stored when one of the requests is not there.

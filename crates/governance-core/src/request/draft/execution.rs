@@ -180,10 +180,11 @@ impl Draft {
     ) -> Result<(), RequestError> {
         let number = self.request.round.number.saturating_add(1);
         let rules = judgement.rules().clone();
+        let subject = self.request.proposal.subject(number, version, &rules);
         self.request.round = Arc::new(Round {
             number,
             version,
-            subject: self.request.proposal.subject(number, version, &rules),
+            subject,
             opened_at: self.act.at,
             rules,
             stages: Vec::new(),
@@ -191,6 +192,8 @@ impl Draft {
         });
         self.record(DecisionKind::Approval(ApprovalEvent::Renewed {
             round: number,
+            version,
+            subject,
             cause,
         }));
         if judgement.rules().is_empty() {

@@ -106,7 +106,7 @@ impl Draft {
     /// # Errors
     ///
     /// [`RequestError::NotAmendable`], [`RequestError::Overdue`] when the old or the new deadline
-    /// has passed.
+    /// has passed, [`RequestError::BeyondPolicy`] when a policy set an earlier one.
     pub fn amend_deadline(
         &mut self,
         to: Option<Timestamp>,
@@ -116,11 +116,16 @@ impl Draft {
         if let Some(deadline) = to.filter(|to| *to <= self.act.at) {
             return Err(RequestError::Overdue { deadline });
         }
+        let latest = self.request.latest_deadline();
+        if let Some(latest) = latest.filter(|latest| to.is_none_or(|to| to > *latest)) {
+            return Err(RequestError::BeyondPolicy { latest });
+        }
         let from = self.request.expires_at;
         if from != to {
             self.request.expires_at = to;
             self.because(reason);
             self.record(DecisionKind::Amendment(AmendmentEvent::Deadline {
+                policy: None,
                 from,
                 to,
             }));

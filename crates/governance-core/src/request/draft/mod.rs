@@ -180,11 +180,14 @@ impl Draft {
         Ok(())
     }
 
+    /// Opens a stage unless it is the open one. A stage that opens again, because a vote was
+    /// withdrawn, closes those behind it, and its time begins anew.
     fn open_stage(&mut self, stage: u16) {
         let round = Arc::make_mut(&mut self.request.round);
-        if round.stages.iter().any(|opening| opening.stage == stage) {
+        if round.stages.last().is_some_and(|last| last.stage == stage) {
             return;
         }
+        round.stages.retain(|opening| opening.stage < stage);
         round.stages.push(StageOpening {
             stage,
             at: self.act.at,

@@ -55,10 +55,14 @@ impl Draft {
         reason: Reason,
         words: ApprovalWords,
     ) -> Result<(), RequestError> {
+        // Whom the voter speaks for is known with the vote, so that both are one voter.
+        let mut evidence = evidence;
+        evidence
+            .acts_for
+            .extend(self.act.context.on_behalf_of.clone());
         let poll = self.takes_votes()?;
         let voter = Voter {
             actor: self.act.context.actor.id(),
-            principal: self.act.context.on_behalf_of.as_ref(),
             evidence: &evidence,
         };
         let stage = poll.stage_for(verdict, voter)?;
@@ -180,6 +184,9 @@ impl Draft {
                 round: number,
                 stage,
             }));
+        }
+        if let Some(stage) = self.request.open_stage() {
+            self.open_stage(stage);
         }
         Ok(())
     }
