@@ -224,12 +224,6 @@ pub enum VoteRefused {
         /// The requirement.
         requirement: RequirementId,
     },
-    /// A deadline has passed.
-    #[error("the deadline {deadline} has passed")]
-    DeadlinePassed {
-        /// The deadline.
-        deadline: Timestamp,
-    },
     /// The voter saw something else than what is asked for now.
     #[error("what is to be approved has changed since it was shown")]
     SubjectChanged {
@@ -258,7 +252,6 @@ impl VoteRefused {
             Self::StageNotOpen { .. } => "vote.stage_not_open",
             Self::SeatsFilled { .. } => "vote.seats_filled",
             Self::ReasonNotAccepted { .. } => "vote.reason_not_accepted",
-            Self::DeadlinePassed { .. } => "vote.deadline_passed",
             Self::SubjectChanged { .. } => "vote.subject_changed",
             Self::NoVote { .. } => "vote.no_vote",
         }
