@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use governance_core::{
-    Act, ApprovalRules, Context, Denial, Distinct, ExecutionOutcome, ExecutorRule, Judgement,
-    Membership, MutationRequest, OnStale, OperationId, PageRequest, ReasonRule, RequestError,
-    RequestId, Requirement, Selector, StateVersion, Status, StoreError, StoreErrorKind,
-    SubmitOptions, TickOutcome, Timestamp, Verdict, Vote, approval, approval::Outcome,
+    Act, ApprovalRules, BallotOutcome, Context, Denial, Distinct, ExecutionOutcome, ExecutorRule,
+    Judgement, Membership, MutationRequest, OnStale, OperationId, PageRequest, ReasonRule,
+    RequestError, RequestId, Requirement, Selector, StateVersion, Status, StoreError,
+    StoreErrorKind, SubmitOptions, TickOutcome, Timestamp, Verdict, Vote, approval,
 };
 use proptest::prelude::*;
 use tests::fixtures::{
@@ -279,7 +279,7 @@ async fn whatever_became_approved_has_a_policy_result_and_its_votes() {
         assert!(at("policy.evaluated") < at("lifecycle.approved"));
         assert_eq!(
             request.evaluate(request.updated_at()).outcome,
-            Outcome::Satisfied
+            BallotOutcome::Satisfied
         );
     }
 }
@@ -793,7 +793,7 @@ fn vote(i: usize, verdict: Verdict, at: i64) -> Vote {
     )
 }
 
-fn outcome(rules: &ApprovalRules, votes: &[Vote]) -> (Outcome, Vec<(String, usize)>) {
+fn outcome(rules: &ApprovalRules, votes: &[Vote]) -> (BallotOutcome, Vec<(String, usize)>) {
     let openings = [approval::StageOpening {
         stage: 1,
         at: Timestamp::EPOCH,
@@ -891,8 +891,8 @@ proptest! {
             let present = (0..6).filter(|i| set & (1 << i) != 0);
             present.map(|i| vote(i, Verdict::Approve, 1)).collect()
         };
-        if outcome(&rules, &cast(set)).0 == Outcome::Satisfied {
-            prop_assert_eq!(outcome(&rules, &cast(set | (1 << more))).0, Outcome::Satisfied);
+        if outcome(&rules, &cast(set)).0 == BallotOutcome::Satisfied {
+            prop_assert_eq!(outcome(&rules, &cast(set | (1 << more))).0, BallotOutcome::Satisfied);
         }
     }
 }

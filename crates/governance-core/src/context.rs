@@ -221,6 +221,7 @@ impl InvalidReason {
 /// let bob = Actor::user("bob")?;
 /// let call = Context::of(&bob).operation(OperationId::from_bytes([7; 16]));
 /// assert_eq!(call.actor().id().as_str(), "bob");
+/// assert_eq!(call.operation_id(), Some(OperationId::from_bytes([7; 16])));
 /// # Ok::<(), governance_core::InvalidName>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -294,6 +295,30 @@ impl Context {
     #[must_use]
     pub const fn principal(&self) -> Option<&ActorId> {
         self.on_behalf_of.as_ref()
+    }
+
+    /// The piece of work the call belongs to.
+    #[must_use]
+    pub const fn correlation_id(&self) -> Option<&CorrelationId> {
+        self.correlation.as_ref()
+    }
+
+    /// The id the caller gave the operation.
+    #[must_use]
+    pub const fn operation_id(&self) -> Option<OperationId> {
+        self.operation
+    }
+
+    /// The digest of what the caller saw.
+    #[must_use]
+    pub const fn expected_subject(&self) -> Option<&Digest> {
+        self.subject.as_ref()
+    }
+
+    /// The caller's own data.
+    #[must_use]
+    pub const fn caller_data(&self) -> &Metadata {
+        &self.metadata
     }
 }
 

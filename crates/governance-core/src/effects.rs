@@ -1,5 +1,7 @@
 //! What a mutation did: changes of the state and side effects to be carried out elsewhere.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,6 +18,24 @@ pub enum ChangeKind {
     Modified,
     /// It is gone.
     Removed,
+}
+
+impl ChangeKind {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Modified => "modified",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// One change of one part of the state, as the mutation declares it.
@@ -107,6 +127,25 @@ pub enum Severity {
     Error,
     /// Must be acted on.
     Critical,
+}
+
+impl Severity {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// Something that has to happen elsewhere because of a change: a mail, a cache to drop, a ticket.

@@ -15,9 +15,10 @@ pub mod status;
 pub mod store;
 
 pub use approval::{
-    ApprovalRules, Candidate, Denial, Distinct, ExecutorRule, Membership, Parties, ReasonRule,
-    Requirement, RequirementStatus, Round, RuleConflict, Selector, SelfApproval, Shortage, Verdict,
-    Vote, VoteRefused,
+    ApprovalRules, BallotOutcome, Candidate, Denial, Distinct, Evaluation, ExecutorRule,
+    InvalidRequirement, Membership, Parties, ReasonRule, Requirement, RequirementEvaluation,
+    RequirementStatus, Round, RuleConflict, Selector, SelfApproval, Shortage, StageEvaluation,
+    Verdict, Vote, VoteRefused,
 };
 pub use context::{Act, Actor, ActorKind, Context, InvalidReason, Metadata, Reason};
 pub use decision::{
@@ -27,14 +28,15 @@ pub use decision::{
 };
 pub use effects::{Change, ChangeKind, DataContract, Severity, SideEffect};
 pub use governor::{
-    BuildError, DryRun, ExecutionOutcome, ExecutionReport, Explanation, Governor, GovernorBuilder,
-    GovernorError, Limits, OnStale, Resolution, Submission, SubmissionOutcome, SubmitOptions,
-    TickItem, TickOutcome, TickReport, TooLarge, explain,
+    BuildError, CannotDecide, DryRun, ExecutionOutcome, ExecutionReport, Explanation, Governor,
+    GovernorBuilder, GovernorError, Limits, OnStale, RequirementExplanation, Resolution,
+    Submission, SubmissionOutcome, SubmitOptions, TickItem, TickOutcome, TickReport, TooLarge,
+    explain,
 };
 pub use ids::{
     ActorId, CorrelationId, Digest, Group, IdempotencyKey, InvalidName, Label, MutationType,
-    OperationId, RequestId, RequirementId, Revision, Role, Slot, StateId, StateType, StateVersion,
-    TenantId, Timestamp,
+    OperationId, ParseDigestError, ParseIdError, ParseTimestampError, RequestId, RequirementId,
+    Revision, Role, Slot, StateId, StateType, StateVersion, TenantId, Timestamp,
 };
 pub use intent::{BlastRadius, BlastScope, Intent, Risk};
 pub use mutation::{
@@ -46,9 +48,10 @@ pub use policy::{
     PolicyTree, Ruling, policy_fn,
 };
 pub use query::{
-    ApprovalQuery, ApprovalView, Condition, Count, Cursor, DecisionQuery, DecisionView, Dimension,
-    Expr, Filter, FilterError, Order, Page, PageError, PageRequest, Plan, RequestQuery, Term,
-    Terms, TimeRange, approval_views, matches, matches_decision, plan, terms,
+    ApprovalCondition, ApprovalQuery, ApprovalView, Cardinality, Condition, Count, Cursor,
+    DecisionCondition, DecisionQuery, DecisionView, Dimension, Expr, Filter, FilterError, Order,
+    Page, PageError, PageRequest, Person, Plan, RequestQuery, SideEffectFilter, Term, Terms,
+    TimeRange, Undecodable, approval_views, decision_views, matches, matches_decision, plan, terms,
 };
 pub use request::{
     Draft, Execution, Failure, HistoryError, HistoryProblem, Judgement, Links, MutationRequest,

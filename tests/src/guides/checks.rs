@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use governance_core::{DecisionCategory, state_diagram};
+use governance_core::{DecisionCategory, DecisionKind, state_diagram};
 
 /// What is measured and kept in `docs/` beside the guides.
 const REPORTS: [&str; 1] = ["benchmarks.md"];
@@ -137,6 +137,7 @@ fn every_decision_code_is_listed() {
         short.insert(name.to_owned());
     }
     assert_same(&short, &codes(&source));
+    assert_same(&listed, &DecisionKind::CODES.map(str::to_owned).into());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Votes against requirements.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::ids::{ActorId, RequirementId, Timestamp};
 /// Where a ballot stands.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum BallotOutcome {
     /// Every requirement is satisfied.
     Satisfied,
     /// This stage is open and waits for votes.
@@ -57,6 +57,27 @@ pub enum RequirementStatus {
     Closed,
 }
 
+impl RequirementStatus {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Open => "open",
+            Self::Satisfied => "satisfied",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for RequirementStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One requirement in an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequirementEvaluation {
@@ -96,7 +117,7 @@ pub struct StageEvaluation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evaluation {
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: BallotOutcome,
     /// The stages, in order.
     pub stages: Vec<StageEvaluation>,
 }
@@ -191,11 +212,11 @@ pub fn evaluate(ballot: &Ballot<'_>, now: Timestamp) -> Evaluation {
                 .filter_map(|r| Some((r.deadline?, r.id.clone())))
                 .min();
             outcome = Some(match expired {
-                Some((deadline, requirement)) => Outcome::Expired {
+                Some((deadline, requirement)) => BallotOutcome::Expired {
                     requirement,
                     deadline,
                 },
-                None => Outcome::Open { stage },
+                None => BallotOutcome::Open { stage },
             });
         }
         stages.push(StageEvaluation {
@@ -204,8 +225,8 @@ pub fn evaluate(ballot: &Ballot<'_>, now: Timestamp) -> Evaluation {
         });
     }
     let outcome = match denied {
-        Some(requirement) => Outcome::Denied { requirement },
-        None => outcome.unwrap_or(Outcome::Satisfied),
+        Some(requirement) => BallotOutcome::Denied { requirement },
+        None => outcome.unwrap_or(BallotOutcome::Satisfied),
     };
     Evaluation { outcome, stages }
 }

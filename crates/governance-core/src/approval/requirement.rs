@@ -23,7 +23,7 @@ impl ReasonRule {
     /// Longest accepted pattern in bytes.
     pub const MAX_PATTERN_BYTES: usize = 512;
 
-    /// At least this many characters.
+    /// At least this many characters, at most [`Reason::MAX_BYTES`].
     #[must_use]
     pub const fn min_chars(mut self, chars: u16) -> Self {
         self.min_chars = chars;
@@ -44,6 +44,15 @@ impl ReasonRule {
             && self
                 .compile()
                 .is_ok_and(|p| p.is_none_or(|p| p.is_match(reason.as_str())))
+    }
+
+    fn check(&self) -> Result<(), InvalidRequirement> {
+        if usize::from(self.min_chars) > Reason::MAX_BYTES {
+            return Err(InvalidRequirement::ReasonTooLong {
+                chars: self.min_chars,
+            });
+        }
+        self.compile().map(|_| ())
     }
 
     fn compile(&self) -> Result<Option<regex_lite::Regex>, InvalidRequirement> {
@@ -239,7 +248,7 @@ impl Requirement {
         if self.expires_in.is_some_and(|d| d.is_zero()) {
             return Err(InvalidRequirement::NoTime);
         }
-        self.reason.compile().map(|_| ())
+        self.reason.check()
     }
 
     pub(crate) fn footprint(&self) -> usize {
@@ -292,6 +301,15 @@ pub enum InvalidRequirement {
     /// The pattern for reasons is not a regular expression, or too long.
     #[error("the pattern for reasons is not a regular expression or too long")]
     BadPattern,
+    /// It asks for longer reasons than a reason can be.
+    #[error(
+        "reasons of {chars} characters asked for, but a reason has at most {} bytes",
+        Reason::MAX_BYTES
+    )]
+    ReasonTooLong {
+        /// Characters asked for.
+        chars: u16,
+    },
 }
 
 impl InvalidRequirement {
@@ -306,6 +324,28 @@ impl InvalidRequirement {
             Self::MoreSeatsThanPeople { .. } => "requirement.more_seats_than_people",
             Self::NoTime => "requirement.no_time",
             Self::BadPattern => "requirement.bad_pattern",
+            Self::ReasonTooLong { .. } => "requirement.reason_too_long",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ApprovalRules, Role};
+
+    #[test]
+    fn a_reason_nobody_could_write_is_not_asked_for() {
+        let asking = |chars: usize| {
+            let rule = ReasonRule::default().min_chars(u16::try_from(chars).unwrap());
+            let from = Selector::role(Role::new("security").unwrap());
+            let requirement = Requirement::seats("security", 1, from).unwrap();
+            ApprovalRules::new([requirement.with_reason_rule(rule)])
+        };
+        assert!(asking(Reason::MAX_BYTES).is_ok());
+        assert_eq!(
+            asking(Reason::MAX_BYTES + 1).unwrap_err().code(),
+            "requirement.reason_too_long"
+        );
     }
 }

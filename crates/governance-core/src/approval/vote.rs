@@ -1,5 +1,7 @@
 //! Votes: facts about who said what.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Membership;
@@ -17,6 +19,23 @@ pub enum Verdict {
     Approve,
     /// No.
     Deny,
+}
+
+impl Verdict {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// Why somebody denies, in a form programs can read too.
@@ -175,7 +194,8 @@ impl Vote {
 
 /// Why a vote does not count.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VoteRefused {
     /// The voter asked for the change, or acts for somebody who did.
     #[error("{actor} asked for this change or acts for somebody who did")]
@@ -224,12 +244,6 @@ pub enum VoteRefused {
         /// The requirement.
         requirement: RequirementId,
     },
-    /// A deadline has passed.
-    #[error("the deadline {deadline} has passed")]
-    DeadlinePassed {
-        /// The deadline.
-        deadline: Timestamp,
-    },
     /// The voter saw something else than what is asked for now.
     #[error("what is to be approved has changed since it was shown")]
     SubjectChanged {
@@ -258,7 +272,6 @@ impl VoteRefused {
             Self::StageNotOpen { .. } => "vote.stage_not_open",
             Self::SeatsFilled { .. } => "vote.seats_filled",
             Self::ReasonNotAccepted { .. } => "vote.reason_not_accepted",
-            Self::DeadlinePassed { .. } => "vote.deadline_passed",
             Self::SubjectChanged { .. } => "vote.subject_changed",
             Self::NoVote { .. } => "vote.no_vote",
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{ApprovalEvent, DecisionKind, DenialReason, Lifecycle, PolicyEvent};
+use super::DecisionKind;
 use crate::{
     context::{Act, Actor, Metadata, Reason, metadata_footprint},
     ids::{ActorId, CorrelationId, Digest, OperationId, RequestId, Revision, Timestamp},
@@ -263,25 +263,9 @@ impl Decision {
     pub(crate) fn footprint(&self) -> usize {
         220 + self.actor().footprint()
             + self.reason().map_or(0, |r| r.as_str().len())
+            + self.on_behalf_of().map_or(0, |id| 15 + id.as_str().len())
+            + self.correlation().map_or(0, |id| 15 + id.as_str().len())
             + metadata_footprint(self.metadata())
-            + match &self.kind {
-                DecisionKind::Policy(PolicyEvent::Evaluated { policies, .. }) => policies
-                    .iter()
-                    .map(|p| {
-                        let reason =
-                            |r: &DenialReason| 20 + r.code.as_str().len() + r.message.len();
-                        60 + p.policy.len() + p.reasons.iter().map(reason).sum::<usize>()
-                    })
-                    .sum(),
-                DecisionKind::Approval(ApprovalEvent::Requested { requirements, .. }) => {
-                    requirements.iter().map(|r| 3 + r.as_str().len()).sum()
-                }
-                DecisionKind::Lifecycle(Lifecycle::Failed { message, .. }) => 60 + message.len(),
-                DecisionKind::Lifecycle(_)
-                | DecisionKind::Approval(_)
-                | DecisionKind::Version(_)
-                | DecisionKind::Amendment(_)
-                | DecisionKind::Link(_) => 60,
-            }
+            + self.kind.footprint()
     }
 }

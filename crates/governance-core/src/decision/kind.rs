@@ -71,6 +71,39 @@ pub enum DecisionKind {
 }
 
 impl DecisionKind {
+    /// Every code as [`Display`](fmt::Display) writes it, which is what
+    /// [`RequestQuery::decision_codes`](crate::RequestQuery::decision_codes) takes.
+    pub const CODES: [&'static str; 28] = [
+        "lifecycle.submitted",
+        "lifecycle.pending",
+        "lifecycle.approved",
+        "lifecycle.retried",
+        "lifecycle.executed",
+        "lifecycle.failed",
+        "lifecycle.rejected",
+        "lifecycle.canceled",
+        "lifecycle.expired",
+        "lifecycle.superseded",
+        "policy.evaluated",
+        "approval.requested",
+        "approval.granted",
+        "approval.denied",
+        "approval.withdrawn",
+        "approval.satisfied",
+        "approval.stage_opened",
+        "approval.expired",
+        "approval.renewed",
+        "version.rejected_as_stale",
+        "version.renewed_approval_required",
+        "version.revalidated",
+        "version.any_version_accepted",
+        "amendment.deadline",
+        "amendment.reason",
+        "amendment.risk",
+        "amendment.tag",
+        "link.supersedes",
+    ];
+
     /// The family.
     #[must_use]
     pub const fn category(&self) -> DecisionCategory {

@@ -7,6 +7,7 @@
 
 mod entry;
 mod event;
+mod footprint;
 mod kind;
 mod lifecycle;
 mod policy;

@@ -32,6 +32,25 @@ pub enum PolicyAnswer {
     Denied,
 }
 
+impl PolicyAnswer {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Abstained => "abstained",
+            Self::Allowed => "allowed",
+            Self::Required => "required",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+impl fmt::Display for PolicyAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What one policy said, as it is kept in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRecord {
@@ -80,4 +99,42 @@ pub enum PolicyEvent {
         /// What each of them said.
         policies: Vec<PolicyRecord>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PolicyAnswer;
+    use crate::{ChangeKind, RequirementStatus, Severity, Verdict};
+
+    /// The names programs see are those records are stored with.
+    #[test]
+    fn names_are_those_of_the_stored_form() {
+        macro_rules! check {
+            ($($value:expr),* $(,)?) => {$(
+                assert_eq!(serde_json::to_value($value).unwrap(), $value.as_str());
+                assert_eq!($value.to_string(), $value.as_str());
+            )*};
+        }
+        check!(
+            PolicyAnswer::Abstained,
+            PolicyAnswer::Allowed,
+            PolicyAnswer::Required,
+            PolicyAnswer::Denied,
+            RequirementStatus::Waiting,
+            RequirementStatus::Open,
+            RequirementStatus::Satisfied,
+            RequirementStatus::Denied,
+            RequirementStatus::Expired,
+            RequirementStatus::Closed,
+            Severity::Info,
+            Severity::Warning,
+            Severity::Error,
+            Severity::Critical,
+            ChangeKind::Added,
+            ChangeKind::Modified,
+            ChangeKind::Removed,
+            Verdict::Approve,
+            Verdict::Deny,
+        );
+    }
 }

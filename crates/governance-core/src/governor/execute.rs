@@ -42,7 +42,8 @@ impl OnStale {
 
 /// What became of a request at an execution.
 #[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ExecutionOutcome {
     /// The change was made.
     Executed,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Somebody who is asked for but cannot decide now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CannotDecide {
     /// Who.
     pub actor: ActorId,
@@ -21,7 +21,7 @@ pub struct CannotDecide {
 }
 
 /// One requirement of a request that waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RequirementExplanation {
     /// The requirement.
     pub id: RequirementId,
@@ -48,7 +48,7 @@ pub struct RequirementExplanation {
 }
 
 /// Why a request waits and who can do something about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
     /// The request.
     pub id: RequestId,

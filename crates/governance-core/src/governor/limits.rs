@@ -70,6 +70,12 @@ pub struct TooLarge {
 }
 
 impl TooLarge {
+    /// Stable code, that of [`GovernorError::TooLarge`](crate::GovernorError::TooLarge).
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "governor.too_large"
+    }
+
     pub(super) const fn check(what: &'static str, actual: usize, limit: usize) -> Result<(), Self> {
         if actual > limit {
             Err(Self {

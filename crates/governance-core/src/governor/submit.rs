@@ -83,7 +83,8 @@ impl SubmitOptions {
 
 /// What policies said to a submission.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SubmissionOutcome {
     /// It may be executed.
     Approved,

@@ -98,6 +98,14 @@ impl fmt::Debug for Digest {
 #[error("a digest is 64 hexadecimal digits")]
 pub struct ParseDigestError;
 
+impl ParseDigestError {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "parse.digest"
+    }
+}
+
 impl FromStr for Digest {
     type Err = ParseDigestError;
 

@@ -124,6 +124,14 @@ impl FromStr for RequestId {
 #[error("not an id: expected a UUID of the right version")]
 pub struct ParseIdError;
 
+impl ParseIdError {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "parse.id"
+    }
+}
+
 /// The id of one operation of a caller. Repeating an operation under its id returns the first
 /// outcome instead of doing it again, which is how an unknown outcome is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -64,6 +64,14 @@ impl fmt::Display for Timestamp {
 #[error("not an RFC 3339 time")]
 pub struct ParseTimestampError(#[source] jiff::Error);
 
+impl ParseTimestampError {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "parse.timestamp"
+    }
+}
+
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 

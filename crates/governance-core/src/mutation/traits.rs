@@ -71,6 +71,36 @@ pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
     const SCHEMA: u32 = 1;
 
     /// Reads a body of an earlier schema.
+    /// [`Payload::decode_body`](crate::Payload::decode_body) reads one whose form is known:
+    ///
+    /// ```
+    /// use governance_core::{Payload, UpgradeError};
+    ///
+    /// # #[derive(Debug, PartialEq)]
+    /// struct RaiseQuota {
+    ///     by: u64,
+    /// }
+    ///
+    /// /// Schema 1 counted in hundreds.
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct RaiseQuotaV1 {
+    ///     hundreds: u64,
+    /// }
+    ///
+    /// fn upgrade(schema: u32, body: &[u8]) -> Result<RaiseQuota, UpgradeError> {
+    ///     match schema {
+    ///         1 => {
+    ///             let old: RaiseQuotaV1 = Payload::decode_body(body)?;
+    ///             Ok(RaiseQuota { by: old.hundreds * 100 })
+    ///         }
+    ///         _ => Err(UpgradeError::Unknown { schema }),
+    ///     }
+    /// }
+    /// # let kind = governance_core::MutationType::new("billing.raise_quota")?;
+    /// # let old = Payload::encode(kind, 1, &RaiseQuotaV1 { hundreds: 3 })?;
+    /// # assert_eq!(upgrade(1, old.body())?, RaiseQuota { by: 300 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -120,6 +150,17 @@ pub enum UpgradeError {
     Payload(#[from] PayloadError),
 }
 
+impl UpgradeError {
+    /// Stable code, for a body that cannot be read that of what is wrong with it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "upgrade.unknown_schema",
+            Self::Payload(error) => error.code(),
+        }
+    }
+}
+
 /// What a mutation did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied<S> {
@@ -159,6 +200,30 @@ impl<S> Applied<S> {
         self.side_effects.push(effect);
         self
     }
+
+    /// The new state.
+    #[must_use]
+    pub const fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The new state alone.
+    #[must_use]
+    pub fn into_state(self) -> S {
+        self.state
+    }
+
+    /// What changed, in the order it was added.
+    #[must_use]
+    pub fn change_list(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// What has to happen elsewhere, in the order it was added.
+    #[must_use]
+    pub fn side_effects(&self) -> &[SideEffect] {
+        &self.side_effects
+    }
 }
 
 /// A mutation that could not be applied.
@@ -186,6 +251,24 @@ impl MutationError {
     pub const fn retryable(mut self) -> Self {
         self.retryable = true;
         self
+    }
+
+    /// Stable code, as the mutation chose it.
+    #[must_use]
+    pub const fn code(&self) -> &Label {
+        &self.code
+    }
+
+    /// Words for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether trying again may help.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        self.retryable
     }
 }
 
@@ -268,6 +351,12 @@ impl ValidationErrors {
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
+    }
+
+    /// Stable code. Each violation has one of its own beside it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "mutation.violations"
     }
 
     /// What is wrong.

@@ -2,7 +2,8 @@
 
 /// How many requests match, as far as a store can tell within bounds. Counting never reads
 /// without limit, so an answer may be a lower bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Count {
     /// So many.
     Exact(u64),

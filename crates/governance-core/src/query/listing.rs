@@ -128,7 +128,7 @@ impl ApprovalQuery {
 
 /// One requirement of one request.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApprovalView {
     /// The request.
     pub request: RequestId,
@@ -369,7 +369,7 @@ impl DecisionQuery {
 
 /// One decision about one request.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DecisionView {
     /// The request.
     pub request: RequestId,

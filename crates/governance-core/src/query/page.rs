@@ -127,7 +127,7 @@ impl PageRequest {
 
 /// One page of a listing.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Page<T> {
     /// The items. There may be fewer than asked for, or none, although more pages follow: a store
     /// that has read as much as it may for one page returns what it has found.
@@ -168,7 +168,7 @@ impl<T> Page<T> {
 }
 
 /// A record that could not be read. It does not fail the page it is on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Undecodable {
     /// What the store knows it by.
     pub id: String,
@@ -402,5 +402,30 @@ mod tests {
             let read: Cursor = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(read.position(order, query), Ok(&position[..]));
         }
+    }
+
+    /// What a service would send: cursors as their text, what a vote was refused for by name.
+    #[test]
+    fn a_page_can_be_sent() {
+        let cursor = Cursor::new(Order::Submission, Digest::ZERO, b"x");
+        let actor = crate::ActorId::new("alice").unwrap();
+        let refused = crate::VoteRefused::NoVote { actor };
+        let page =
+            Page::new(vec![refused], Some(cursor.clone())).with_undecodable(vec![Undecodable {
+                id: "7".to_owned(),
+                problem: "cut off".to_owned(),
+            }]);
+        assert_eq!(
+            serde_json::to_value(&page).unwrap(),
+            serde_json::json!({
+                "items": [{"no_vote": {"actor": "alice"}}],
+                "next": cursor.to_string(),
+                "undecodable": [{"id": "7", "problem": "cut off"}],
+            })
+        );
+        assert_eq!(
+            serde_json::to_value(crate::Count::AtLeast(3)).unwrap(),
+            serde_json::json!({"at_least": 3})
+        );
     }
 }

@@ -12,8 +12,8 @@ use super::{
     },
 };
 use crate::{
-    HistoryProblem, MutationRequest, RequestError, RequirementStatus, Severity, Status, Verdict,
-    Vote, VoteRefused,
+    DecisionKind, HistoryProblem, MutationRequest, RequestError, RequirementStatus, Severity,
+    Status, Verdict, Vote, VoteRefused,
 };
 
 proptest! {
@@ -163,6 +163,24 @@ proptest! {
             prop_assert_eq!(terms(&read), terms(request));
             prop_assert_eq!(read.verify_if_read(), Ok(()));
             prop_assert_eq!(request.verify_history(), Ok(()));
+        }
+    }
+
+    /// The limit of documents works by the footprint, so it must not miss what is large.
+    #[test]
+    fn a_footprint_is_about_as_large_as_the_document((_, forms, _) in lives()) {
+        for request in &forms {
+            let stored = rmp_serde::to_vec_named(request).unwrap().len();
+            let counted = request.footprint();
+            prop_assert!(2 * counted >= stored, "{} of {}", counted, stored);
+        }
+    }
+
+    /// Stored by its full code, found by its full code.
+    #[test]
+    fn every_decision_has_a_listed_code((_, forms, _) in lives()) {
+        for decision in forms.iter().flat_map(MutationRequest::decisions) {
+            prop_assert!(DecisionKind::CODES.contains(&decision.kind().to_string().as_str()));
         }
     }
 

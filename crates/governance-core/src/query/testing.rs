@@ -223,6 +223,7 @@ pub(super) enum Step {
     Fail,
     Retry,
     Deadline(Option<i64>),
+    Reason(usize),
     Renew,
 }
 
@@ -270,6 +271,9 @@ pub(super) fn take(
         })?,
         Step::Retry => draft.retry(reason())?,
         Step::Deadline(to) => draft.amend_deadline(to.map(at), reason())?,
+        Step::Reason(words) => {
+            draft.amend_reason(Reason::new("words ".repeat(*words)).unwrap())?;
+        }
         Step::Renew => {
             let judgement = Judgement::required(spec.rules(), Vec::new());
             draft.renew(StateVersion::new(9), &judgement)?;
@@ -342,6 +346,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(Step::Fail),
         1 => Just(Step::Retry),
         1 => prop::option::of(1_i64..150).prop_map(Step::Deadline),
+        1 => (1_usize..600).prop_map(Step::Reason),
         1 => Just(Step::Renew),
     ]
 }

@@ -1,6 +1,6 @@
 //! The mutation itself, as it is stored.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use bytes::Bytes;
 use serde::{
@@ -53,6 +53,17 @@ impl Payload {
         decode(&self.body)
     }
 
+    /// Decodes a body alone, all of it. It is for [`Mutation::upgrade`](crate::Mutation::upgrade),
+    /// which gets the bytes of an earlier form.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError::Decode`] when it is not a `T`, [`PayloadError::TrailingBytes`] when
+    /// something follows it.
+    pub fn decode_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
+        decode(bytes)
+    }
+
     /// Checks the body against its digest.
     ///
     /// # Errors
@@ -95,7 +106,8 @@ impl Payload {
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
     // Room for an ordinary document, so the buffer is not moved again and again.
     let mut body = Vec::with_capacity(2_048);
-    rmp_serde::encode::write_named(&mut body, value).map_err(PayloadError::Encode)?;
+    rmp_serde::encode::write_named(&mut body, value)
+        .map_err(|error| PayloadError::Encode(error.into()))?;
     // Bodies are kept for long: exactly as long as they are.
     Ok(body.into_boxed_slice().into())
 }
@@ -103,7 +115,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
 /// Decodes a payload or state, all of it.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
     let mut input = rmp_serde::Deserializer::from_read_ref(bytes);
-    let value = T::deserialize(&mut input).map_err(PayloadError::Decode)?;
+    let value = T::deserialize(&mut input).map_err(|error| PayloadError::Decode(error.into()))?;
     // Reading one value more has to fail for want of its first byte.
     match input.deserialize_any(Nothing) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
@@ -128,10 +140,10 @@ impl de::Visitor<'_> for Nothing {
 pub enum PayloadError {
     /// It cannot be encoded.
     #[error("cannot be encoded")]
-    Encode(#[source] rmp_serde::encode::Error),
+    Encode(#[source] Box<dyn Error + Send + Sync>),
     /// It is not what it should be.
     #[error("cannot be decoded")]
-    Decode(#[source] rmp_serde::decode::Error),
+    Decode(#[source] Box<dyn Error + Send + Sync>),
     /// Something follows it.
     #[error("has bytes behind its end")]
     TrailingBytes,

@@ -110,7 +110,11 @@ pub enum Access {
     },
 }
 
-/// Says who may do what. Asked before every operation, with the authenticated actor.
+/// Says who may do what. Asked, with the authenticated actor, before every operation that writes
+/// or runs something; these are the [`Operation`]s.
+///
+/// Reading is not asked about: requests, listings, counts, states and explanations are given to
+/// whoever holds the governor. Whom to show them is for the application to guard.
 ///
 /// Whether a vote counts is not asked here: that is what requirements are for.
 #[async_trait]
