@@ -271,23 +271,38 @@ impl Doubt {
 /// Whether an operation records decisions of this kind, so that a repetition is told from another
 /// act under the same id.
 const fn records(operation: Operation, kind: &DecisionKind) -> bool {
-    match (operation, kind) {
-        (Operation::Submit, DecisionKind::Lifecycle(Lifecycle::Submitted { .. }))
-        | (Operation::Approve, DecisionKind::Approval(ApprovalEvent::Granted { .. }))
-        | (Operation::Deny, DecisionKind::Approval(ApprovalEvent::Denied { .. }))
-        | (Operation::Withdraw, DecisionKind::Approval(ApprovalEvent::Withdrawn { .. }))
-        | (Operation::Cancel, DecisionKind::Lifecycle(Lifecycle::Canceled))
-        | (Operation::Supersede, DecisionKind::Lifecycle(Lifecycle::Superseded { .. }))
-        | (Operation::Amend, DecisionKind::Amendment(_))
-        | (Operation::Retry, DecisionKind::Lifecycle(Lifecycle::Retried))
-        | (
-            Operation::Execute,
-            DecisionKind::Lifecycle(Lifecycle::Executed { .. } | Lifecycle::Failed { .. })
-            | DecisionKind::Version(_)
-            | DecisionKind::Approval(ApprovalEvent::Renewed { .. }),
-        ) => true,
-        _ => false,
-    }
+    matches!(
+        (operation, kind),
+        (
+            Operation::Submit,
+            DecisionKind::Lifecycle(Lifecycle::Submitted { .. })
+        ) | (
+            Operation::Approve,
+            DecisionKind::Approval(ApprovalEvent::Granted { .. })
+        ) | (
+            Operation::Deny,
+            DecisionKind::Approval(ApprovalEvent::Denied { .. })
+        ) | (
+            Operation::Withdraw,
+            DecisionKind::Approval(ApprovalEvent::Withdrawn { .. })
+        ) | (
+            Operation::Cancel,
+            DecisionKind::Lifecycle(Lifecycle::Canceled)
+        ) | (
+            Operation::Supersede,
+            DecisionKind::Lifecycle(Lifecycle::Superseded { .. })
+        ) | (Operation::Amend, DecisionKind::Amendment(_))
+            | (
+                Operation::Retry,
+                DecisionKind::Lifecycle(Lifecycle::Retried)
+            )
+            | (
+                Operation::Execute,
+                DecisionKind::Lifecycle(Lifecycle::Executed { .. } | Lifecycle::Failed { .. })
+                    | DecisionKind::Version(_)
+                    | DecisionKind::Approval(ApprovalEvent::Renewed { .. }),
+            )
+    )
 }
 
 /// Waits a little, longer each time and not the same for everybody, before trying again.
