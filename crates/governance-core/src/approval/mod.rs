@@ -16,10 +16,10 @@ mod selector;
 mod vote;
 
 pub use ballot::{Ballot, Parties, StageOpening};
+pub(crate) use evaluate::fills_a_seat;
 pub use evaluate::{
     BallotOutcome, Evaluation, RequirementEvaluation, RequirementStatus, StageEvaluation, evaluate,
 };
-pub(crate) use evaluate::{BallotOutcome as Outcome, fills_a_seat};
 pub use reach::{Candidate, Reach, Shortage, reach};
 pub use requirement::{InvalidRequirement, ReasonRule, Requirement};
 pub use round::Round;

@@ -3,7 +3,7 @@
 use super::{Draft, MutationRequest, RequestError};
 use crate::{
     approval::{
-        Distinct, Evaluation, Membership, Outcome, Requirement, SelfApproval, Verdict, Vote,
+        BallotOutcome, Distinct, Evaluation, Membership, Requirement, SelfApproval, Verdict, Vote,
         VoteRefused, fills_a_seat,
     },
     ids::{ActorId, Timestamp},
@@ -139,7 +139,7 @@ impl Poll<'_> {
             }
             .into());
         }
-        let Outcome::Open { stage: current } = self.evaluation.outcome else {
+        let BallotOutcome::Open { stage: current } = self.evaluation.outcome else {
             return Err(RequestError::TakesNoVotes {
                 status: self.request.status,
             });

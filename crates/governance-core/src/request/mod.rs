@@ -29,7 +29,7 @@ pub use payload::{Payload, PayloadError};
 pub use proposal::{Proposal, Scope};
 
 use crate::{
-    approval::{Evaluation, Outcome, Round},
+    approval::{BallotOutcome, Evaluation, Round},
     context::{Act, Reason},
     decision::{AmendmentEvent, ApprovalEvent, Decision, DecisionKind, Lifecycle, RejectionCause},
     ids::{OperationId, RequestId, Revision, StateVersion, Timestamp},
@@ -302,8 +302,10 @@ impl MutationRequest {
             Standing {
                 deadline: evaluation.next_deadline(),
                 stage: match evaluation.outcome {
-                    Outcome::Open { stage } => Some(stage),
-                    Outcome::Satisfied | Outcome::Denied { .. } | Outcome::Expired { .. } => None,
+                    BallotOutcome::Open { stage } => Some(stage),
+                    BallotOutcome::Satisfied
+                    | BallotOutcome::Denied { .. }
+                    | BallotOutcome::Expired { .. } => None,
                 },
             }
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Draft;
 use crate::{
-    approval::{Outcome, Round},
+    approval::{BallotOutcome, Round},
     context::Reason,
     decision::{
         ApprovalEvent, DecisionKind, Lifecycle, PolicyAnswer, PolicyPhase, RejectionCause,
@@ -27,10 +27,10 @@ impl Draft {
         self.allowed(Step::Complete)?;
         self.in_time()?;
         match self.request.evaluate(self.act.at).outcome {
-            Outcome::Satisfied => Ok(()),
-            Outcome::Open { .. } | Outcome::Denied { .. } | Outcome::Expired { .. } => {
-                Err(RequestError::ApprovalsMissing)
-            }
+            BallotOutcome::Satisfied => Ok(()),
+            BallotOutcome::Open { .. }
+            | BallotOutcome::Denied { .. }
+            | BallotOutcome::Expired { .. } => Err(RequestError::ApprovalsMissing),
         }
     }
 

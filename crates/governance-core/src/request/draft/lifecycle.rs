@@ -2,7 +2,7 @@
 
 use super::Draft;
 use crate::{
-    approval::Outcome,
+    approval::BallotOutcome,
     context::Reason,
     decision::{AmendmentEvent, ApprovalEvent, DecisionKind, ExpiryCause, Lifecycle, LinkEvent},
     ids::{RequestId, Timestamp},
@@ -35,7 +35,7 @@ impl Draft {
             return self.step(Step::Expire, Lifecycle::Expired { cause });
         }
         if self.request.awaits_approval()
-            && let Outcome::Expired {
+            && let BallotOutcome::Expired {
                 requirement,
                 deadline,
             } = self.request.evaluate(self.act.at).outcome

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Draft;
 use crate::{
     approval::{
-        Candidate, Denial, Membership, Outcome, Requirement, RequirementStatus, Round, Shortage,
-        Verdict, Vote, VoteRefused, reach,
+        BallotOutcome, Candidate, Denial, Membership, Requirement, RequirementStatus, Round,
+        Shortage, Verdict, Vote, VoteRefused, reach,
     },
     context::Reason,
     decision::{ApprovalEvent, DecisionKind, Lifecycle, RejectionCause},
@@ -131,17 +131,17 @@ impl Draft {
             self.record(DecisionKind::Approval(event));
         }
         match after.outcome {
-            Outcome::Satisfied => self.step(Step::Approve, Lifecycle::Approved),
-            Outcome::Denied { requirement } => {
+            BallotOutcome::Satisfied => self.step(Step::Approve, Lifecycle::Approved),
+            BallotOutcome::Denied { requirement } => {
                 let cause = RejectionCause::ApprovalDenied { requirement };
                 self.step(Step::Reject, Lifecycle::Rejected { cause })
             }
-            Outcome::Open { stage } => {
+            BallotOutcome::Open { stage } => {
                 self.open_stage(stage);
                 Ok(())
             }
             // Deadlines were checked before the vote, and a vote makes none pass.
-            Outcome::Expired { .. } => Ok(()),
+            BallotOutcome::Expired { .. } => Ok(()),
         }
     }
 
