@@ -24,7 +24,7 @@ async fn filled(scan_limit: usize, requests: usize) -> (MemoryStore, Vec<Arc<Mut
             .state(&format!("s{i}"))
             .expires_in(std::time::Duration::from_secs(60 + i as u64))
             .build();
-        store.create(Arc::clone(&request)).await.unwrap();
+        store.create(Arc::clone(&request)).await.expect("a create");
         stored.push(request);
     }
     (store, stored)
