@@ -48,8 +48,9 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// How many documents one page may look at. A page that reaches it ends early, with a cursor
-    /// to go on from. Default 10 000, at least 1.
+    /// How many documents one page may look at; by deadline, how many deadlines. A page that
+    /// reaches it ends early, with a cursor to go on from, and so does a page of decisions that
+    /// passed 64 times as many of other requests. Default 10 000, at least 1.
     pub const fn scan_limit(mut self, documents: usize) -> Self {
         self.scan_limit = if documents == 0 { 1 } else { documents };
         self

@@ -1,4 +1,8 @@
-//! Everything the store holds, behind one lock. No user code runs in here.
+//! Everything the store holds, behind one lock. No code of a user runs in here.
+//!
+//! A write is checked and applied under the lock: the revision, that the history extends the
+//! stored one, the size, then every index. What the new record alone tells is made before, see
+//! [`Prepared`].
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,7 +13,7 @@ use bytes::Bytes;
 use governance_core::{
     Conflict, Creation, FeedSubject, IdempotencyKey, MutationRequest, OperationId, RequestId,
     Revision, Scope, StateSnapshot, StateVersion, StateWrite, StoreError, StoreErrorKind, Term,
-    Timestamp, Written, terms,
+    Terms, Timestamp, Written, terms,
 };
 
 use crate::{feed::Feed, journal::Journal, postings::Posting};
@@ -43,11 +47,30 @@ pub(crate) struct Inner {
     document_limit: usize,
 }
 
+/// A request to write, with what its indexes need, made before the lock is taken.
+pub(crate) struct Prepared {
+    request: Arc<MutationRequest>,
+    terms: Terms,
+    due: Option<Timestamp>,
+    footprint: usize,
+}
+
+impl Prepared {
+    pub(crate) fn new(request: Arc<MutationRequest>) -> Self {
+        Self {
+            terms: terms(&request),
+            due: request.due_at(),
+            footprint: request.footprint(),
+            request,
+        }
+    }
+}
+
 /// One request write that was checked and may be applied.
-struct Checked {
+struct Checked<'a> {
     ordinal: u32,
     before: Arc<MutationRequest>,
-    after: Arc<MutationRequest>,
+    after: &'a Prepared,
 }
 
 impl Inner {
@@ -66,7 +89,8 @@ impl Inner {
         }
     }
 
-    pub(crate) fn create(&mut self, request: Arc<MutationRequest>) -> Result<Creation, StoreError> {
+    pub(crate) fn create(&mut self, new: &Prepared) -> Result<Creation, StoreError> {
+        let request = &new.request;
         if let Some(existing) = self.by_id.get(request.id()) {
             let same = existing.request.decisions().first().map(|d| d.operation())
                 == request.decisions().first().map(|d| d.operation());
@@ -84,8 +108,8 @@ impl Inner {
         request
             .check_new()
             .map_err(|problem| StoreError::history("create", problem))?;
-        self.check_size("create", &request)?;
-        let key = key_of(&request);
+        self.check_size("create", new)?;
+        let key = key_of(request);
         if let Some(existing) = key.as_ref().and_then(|key| self.keys.get(key))
             && let Some(entry) = self.by_id.get(existing)
         {
@@ -102,20 +126,24 @@ impl Inner {
         if let Some(key) = key {
             self.keys.insert(key, *request.id());
         }
-        for term in &terms(&request) {
+        for term in &new.terms {
             self.postings
                 .entry(term.clone())
                 .or_default()
                 .insert(ordinal);
         }
-        if let Some(due) = request.due_at() {
+        if let Some(due) = new.due {
             self.due.insert((due, ordinal));
         }
         self.live.insert(ordinal);
         self.journal.append(ordinal, 0..request.decisions().len());
-        self.feed.request(&request, None);
-        self.by_ordinal.push(Some(Arc::clone(&request)));
-        self.by_id.insert(*request.id(), Entry { ordinal, request });
+        self.feed.request(request, None);
+        self.by_ordinal.push(Some(Arc::clone(request)));
+        let entry = Entry {
+            ordinal,
+            request: Arc::clone(request),
+        };
+        self.by_id.insert(*request.id(), entry);
         Ok(Creation::Created)
     }
 
@@ -123,21 +151,27 @@ impl Inner {
     pub(crate) fn write(
         &mut self,
         port: &'static str,
-        requests: &[(Arc<MutationRequest>, Revision)],
+        requests: &[(Prepared, Revision)],
         state: Option<&StateWrite>,
     ) -> Result<Written, StoreError> {
         let mut checked = Vec::with_capacity(requests.len());
-        for (i, (request, expected)) in requests.iter().enumerate() {
+        for (i, (new, expected)) in requests.iter().enumerate() {
+            let request = &new.request;
             let entry = self.entry(port, request.id())?;
             let actual = entry.request.revision();
+            // What was done once is not done again, whatever the revision. But who knows the
+            // stored revision and sends a shorter history repeats nothing: it is refused below.
+            let cut =
+                actual == *expected && request.decisions().len() < entry.request.decisions().len();
+            let done = i == 0
+                && !cut
+                && request
+                    .last_operation()
+                    .is_some_and(|operation| entry.request.outcome_of(operation).is_some());
+            if done {
+                return Ok(Written::AlreadyApplied(Arc::clone(&entry.request)));
+            }
             if actual != *expected {
-                let done = i == 0
-                    && request
-                        .last_operation()
-                        .is_some_and(|operation| entry.request.outcome_of(operation).is_some());
-                if done {
-                    return Ok(Written::AlreadyApplied(Arc::clone(&entry.request)));
-                }
                 let conflict = Conflict::Request {
                     expected: *expected,
                     actual,
@@ -147,11 +181,11 @@ impl Inner {
             request
                 .check_extends(&entry.request)
                 .map_err(|problem| StoreError::history(port, problem))?;
-            self.check_size(port, request)?;
+            self.check_size(port, new)?;
             checked.push(Checked {
                 ordinal: entry.ordinal,
                 before: Arc::clone(&entry.request),
-                after: Arc::clone(request),
+                after: new,
             });
         }
         if let Some(write) = state {
@@ -163,29 +197,31 @@ impl Inner {
         if let Some(write) = state {
             let at = requests
                 .first()
-                .map_or(Timestamp::EPOCH, |(r, _)| r.updated_at());
+                .map_or(Timestamp::EPOCH, |(new, _)| new.request.updated_at());
             self.put_state(write, at);
         }
         Ok(Written::Applied)
     }
 
-    fn replace(&mut self, write: Checked) {
+    fn replace(&mut self, write: Checked<'_>) {
         let Checked {
             ordinal,
             before,
-            after,
+            after: new,
         } = write;
-        let (old, new) = (terms(&before), terms(&after));
-        for term in old.removed(&new) {
+        let after = &new.request;
+        // Making the old terms again costs less than keeping them for every request.
+        let old = terms(&before);
+        for term in old.removed(&new.terms) {
             self.forget(term, ordinal);
         }
-        for term in old.added(&new) {
+        for term in old.added(&new.terms) {
             self.postings
                 .entry(term.clone())
                 .or_default()
                 .insert(ordinal);
         }
-        let (due_before, due_after) = (before.due_at(), after.due_at());
+        let (due_before, due_after) = (before.due_at(), new.due);
         if due_before != due_after {
             if let Some(due) = due_before {
                 self.due.remove(&(due, ordinal));
@@ -196,15 +232,15 @@ impl Inner {
         }
         self.journal
             .append(ordinal, before.decisions().len()..after.decisions().len());
-        self.feed.request(&after, Some(before.status()));
+        self.feed.request(after, Some(before.status()));
         if let Some(slot) = self.by_ordinal.get_mut(ordinal as usize) {
-            *slot = Some(Arc::clone(&after));
+            *slot = Some(Arc::clone(after));
         }
         self.by_id.insert(
             *after.id(),
             Entry {
                 ordinal,
-                request: after,
+                request: Arc::clone(after),
             },
         );
     }
@@ -335,12 +371,13 @@ impl Inner {
         })
     }
 
-    fn check_size(&self, port: &'static str, request: &MutationRequest) -> Result<(), StoreError> {
-        // What ends a request is let through: it could not be ended otherwise.
-        if request.status().is_terminal() && request.revision() > Revision::FIRST {
+    fn check_size(&self, port: &'static str, new: &Prepared) -> Result<(), StoreError> {
+        // What ends a request without executing it is let through: it could not be ended
+        // otherwise.
+        if new.request.ended_unexecuted() && new.request.revision() > Revision::FIRST {
             return Ok(());
         }
-        self.check_bytes(port, request.footprint())
+        self.check_bytes(port, new.footprint)
     }
 
     fn check_bytes(&self, port: &'static str, bytes: usize) -> Result<(), StoreError> {

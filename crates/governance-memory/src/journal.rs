@@ -21,8 +21,13 @@ pub(crate) struct Journal {
     dead: usize,
 }
 
-/// A decision with its place in the journal.
-pub(crate) type Found<'a> = (u64, &'a Arc<MutationRequest>, &'a Arc<Decision>);
+/// A line: its place in the journal, the ordinal of its request, and what it points to unless the
+/// request was purged.
+pub(crate) struct Found<'a> {
+    pub(crate) seq: u64,
+    pub(crate) ordinal: u32,
+    pub(crate) decision: Option<(&'a Arc<MutationRequest>, &'a Arc<Decision>)>,
+}
 
 impl Journal {
     pub(crate) fn append(&mut self, ordinal: u32, decisions: Range<usize>) {
@@ -56,7 +61,7 @@ impl Journal {
         }
     }
 
-    /// Decisions stored after a place, oldest first.
+    /// Lines stored after a place, oldest first.
     pub(crate) fn after<'a>(
         &'a self,
         place: Option<u64>,
@@ -67,10 +72,10 @@ impl Journal {
         });
         self.lines[from..]
             .iter()
-            .filter_map(move |line| find(line, requests))
+            .map(move |line| find(line, requests))
     }
 
-    /// Decisions stored before a place, newest first.
+    /// Lines stored before a place, newest first.
     pub(crate) fn before<'a>(
         &'a self,
         place: Option<u64>,
@@ -82,12 +87,18 @@ impl Journal {
         self.lines[..to]
             .iter()
             .rev()
-            .filter_map(move |line| find(line, requests))
+            .map(move |line| find(line, requests))
     }
 }
 
-fn find<'a>(line: &Line, requests: &'a [Option<Arc<MutationRequest>>]) -> Option<Found<'a>> {
-    let request = requests.get(line.ordinal as usize)?.as_ref()?;
-    let decision = request.decisions().get(line.index as usize)?;
-    Some((line.seq, request, decision))
+fn find<'a>(line: &Line, requests: &'a [Option<Arc<MutationRequest>>]) -> Found<'a> {
+    let request = requests.get(line.ordinal as usize).and_then(Option::as_ref);
+    Found {
+        seq: line.seq,
+        ordinal: line.ordinal,
+        decision: request.and_then(|request| {
+            let decision = request.decisions().get(line.index as usize)?;
+            Some((request, decision))
+        }),
+    }
 }

@@ -21,8 +21,11 @@ use tokio::sync::watch;
 
 /// Keeps everything in memory. A clone is a handle to the same store.
 ///
-/// Readers do not block each other, a write holds the lock only to check and swap in what was
-/// prepared before, and no code of a user runs while it is held.
+/// Readers do not block each other. A write holds the lock while it is checked against what is
+/// stored, the check that its history extends the stored one included, and while every index is
+/// brought up to date; what the new record alone tells is made before. A page holds off writes
+/// while it looks at the documents it needs, at most the builder's `scan_limit` of them. No code
+/// of a user runs while the lock is held: clocks are asked before.
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,

@@ -63,9 +63,13 @@ pub(crate) struct Walk<'a> {
 
 type Step = ControlFlow<()>;
 
+/// What was found at a place: nothing if it is outside the search.
+type Look<'a> = Option<&'a Arc<MutationRequest>>;
+
 impl<'a> Walk<'a> {
-    /// Calls `visit` for every request of the search behind the starting place, until it breaks.
-    pub(crate) fn run(&self, mut visit: impl FnMut(Place, &'a Arc<MutationRequest>) -> Step) {
+    /// Calls `visit` for every request of the search behind the starting place, and for every
+    /// place that had to be looked at on the way, until it breaks.
+    pub(crate) fn run(&self, mut visit: impl FnMut(Place, Look<'a>) -> Step) {
         let _ = match self.order {
             Order::Deadline => self.by_deadline(&mut visit),
             Order::NewestFirst => {
@@ -74,7 +78,7 @@ impl<'a> Walk<'a> {
                     _ => self.newest(),
                 };
                 from.map_or(Step::Continue(()), |from| {
-                    self.descending(from, |o, r| visit(Place::Ordinal(o), r))
+                    self.descending(from, |o, r| visit(Place::Ordinal(o), Some(r)))
                 })
             }
             Order::Submission => {
@@ -82,7 +86,7 @@ impl<'a> Walk<'a> {
                     Some(Place::Ordinal(ordinal)) => Some(ordinal),
                     _ => None,
                 };
-                self.ascending(after, |o, r| visit(Place::Ordinal(o), r))
+                self.ascending(after, |o, r| visit(Place::Ordinal(o), Some(r)))
             }
         };
     }
@@ -151,7 +155,7 @@ impl<'a> Walk<'a> {
         Step::Continue(())
     }
 
-    fn by_deadline(&self, visit: &mut impl FnMut(Place, &'a Arc<MutationRequest>) -> Step) -> Step {
+    fn by_deadline(&self, visit: &mut impl FnMut(Place, Look<'a>) -> Step) -> Step {
         let start = match self.after {
             Some(Place::Due(due, ordinal)) => Bound::Excluded((due, ordinal)),
             _ => Bound::Unbounded,
@@ -160,11 +164,10 @@ impl<'a> Walk<'a> {
             .due_until
             .map_or(Bound::Unbounded, |due| Bound::Included((due, u32::MAX)));
         for (due, ordinal) in due_range(&self.inner.due, start, end) {
-            if self.search.contains(*ordinal)
-                && let Some(request) = self.get(*ordinal)
-            {
-                visit(Place::Due(*due, *ordinal), request)?;
-            }
+            let request = self
+                .get(*ordinal)
+                .filter(|_| self.search.contains(*ordinal));
+            visit(Place::Due(*due, *ordinal), request)?;
         }
         Step::Continue(())
     }

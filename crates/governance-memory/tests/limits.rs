@@ -90,3 +90,15 @@ async fn a_state_that_is_too_large_is_not_written_alone_or_in_a_commit() {
     );
     assert_eq!(store.save(&write(limit)).await.unwrap().get(), 1);
 }
+
+#[tokio::test]
+async fn an_execution_has_to_fit() {
+    let request = builder().allowed().build();
+    let store = store(request.footprint());
+    store.create(Arc::clone(&request)).await.unwrap();
+    let act = Act::new(&actor("deployer"), VirtualClock::START, operation(2));
+    let done =
+        governance_testkit::fixtures::complete(&request, act, StateVersion::ABSENT, Vec::new());
+    let error = store.try_store(done, request.revision()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TooLarge);
+}

@@ -91,9 +91,9 @@ impl Governor {
     }
 
     pub(super) fn check_document(&self, request: &MutationRequest) -> Result<(), TooLarge> {
-        // What ends a request is let through: it could not be ended otherwise. A submission that
-        // is denied was never stored.
-        if request.status().is_terminal() && request.revision() > Revision::FIRST {
+        // What ends a request without executing it is let through: it could not be ended
+        // otherwise. A submission that is denied was never stored.
+        if request.ended_unexecuted() && request.revision() > Revision::FIRST {
             return Ok(());
         }
         TooLarge::check("document", request.footprint(), self.parts.limits.document)

@@ -287,7 +287,7 @@ impl Filter {
     pub const MAX_PARTS: usize = 512;
     /// Most values of all conditions together.
     pub const MAX_VALUES: usize = 10_000;
-    /// Longest text to search for, in bytes.
+    /// Most bytes of all texts to search for together.
     pub const MAX_TEXT_BYTES: usize = 1_024;
 
     /// Matches everything.
@@ -332,7 +332,7 @@ impl Filter {
     ///
     /// [`FilterError`] names the bound.
     pub fn check(&self) -> Result<(), FilterError> {
-        let (mut parts, mut values) = (0_usize, 0_usize);
+        let (mut parts, mut values, mut text_bytes) = (0_usize, 0_usize, 0_usize);
         let mut open = vec![(self, 1)];
         while let Some((filter, depth)) = open.pop() {
             parts += 1;
@@ -348,10 +348,11 @@ impl Filter {
                     if values > Self::MAX_VALUES {
                         return Err(FilterError::TooManyValues);
                     }
-                    if let Condition::Text(text) = condition
-                        && text.len() > Self::MAX_TEXT_BYTES
-                    {
-                        return Err(FilterError::TextTooLong { actual: text.len() });
+                    if let Condition::Text(text) = condition {
+                        text_bytes = text_bytes.saturating_add(text.len());
+                        if text_bytes > Self::MAX_TEXT_BYTES {
+                            return Err(FilterError::TextTooLong { actual: text_bytes });
+                        }
                     }
                 }
                 Self::All(inner) | Self::Any(inner) => {
@@ -394,13 +395,13 @@ pub enum FilterError {
     /// Its conditions compare with too many values.
     #[error("the filter has more than {} values", Filter::MAX_VALUES)]
     TooManyValues,
-    /// A text to search for is too long.
+    /// The texts to search for are too long, one or all of them together.
     #[error(
-        "a text to search for is {actual} bytes long, at most {} are allowed",
+        "the texts to search for have at least {actual} bytes, at most {} are allowed",
         Filter::MAX_TEXT_BYTES
     )]
     TextTooLong {
-        /// Length in bytes.
+        /// Length in bytes, up to the text that was too much.
         actual: usize,
     },
 }
@@ -442,6 +443,12 @@ mod tests {
         let text = "x".repeat(Filter::MAX_TEXT_BYTES + 1);
         let long = Filter::from(Condition::Text(text));
         assert_eq!(long.check().unwrap_err().code(), "filter.text_too_long");
+
+        let half = Filter::from(Condition::Text("x".repeat(Filter::MAX_TEXT_BYTES / 2)));
+        let both = half.clone().or(half);
+        assert_eq!(both.check(), Ok(()));
+        let more = both.and(Filter::from(Condition::Text("x".to_owned())));
+        assert_eq!(more.check().unwrap_err().code(), "filter.text_too_long");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    filter::TimeRange,
+    filter::{Filter, FilterError, TimeRange},
     matches::{has_code, matches},
     request_query::{RequestQuery, outcomes},
 };
@@ -37,6 +37,30 @@ pub enum ApprovalCondition {
     Stages(BTreeSet<u16>),
 }
 
+impl ApprovalCondition {
+    /// How many values it compares with.
+    fn values(&self) -> usize {
+        match self {
+            Self::Statuses(set) => set.len(),
+            Self::Actors(set) => set.len(),
+            Self::Roles(set) => set.len(),
+            Self::Groups(set) => set.len(),
+            Self::Stages(set) => set.len(),
+        }
+    }
+}
+
+/// Checks how many conditions there are, and values of all of them, by the bounds of a filter.
+fn bounded(values: impl ExactSizeIterator<Item = usize>) -> Result<(), FilterError> {
+    if values.len() > Filter::MAX_PARTS {
+        return Err(FilterError::TooManyParts);
+    }
+    if values.fold(0, usize::saturating_add) > Filter::MAX_VALUES {
+        return Err(FilterError::TooManyValues);
+    }
+    Ok(())
+}
+
 /// Which requirements a caller asks for: those of the requests of a query that meet every
 /// condition. Every method narrows.
 ///
@@ -51,6 +75,8 @@ pub enum ApprovalCondition {
 pub struct ApprovalQuery {
     requests: RequestQuery,
     approvals: Vec<ApprovalCondition>,
+    #[serde(skip)]
+    problem: Option<FilterError>,
 }
 
 impl ApprovalQuery {
@@ -60,6 +86,7 @@ impl ApprovalQuery {
         Self {
             requests,
             approvals: Vec::new(),
+            problem: None,
         }
     }
 
@@ -75,6 +102,18 @@ impl ApprovalQuery {
         &self.approvals
     }
 
+    /// Checks that the query is within bounds, that of its requests too: at most
+    /// [`Filter::MAX_PARTS`] conditions and [`Filter::MAX_VALUES`] values of its own. Stores call
+    /// this first. A query that is not matches nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] names the bound.
+    pub fn check(&self) -> Result<(), FilterError> {
+        self.requests.check()?;
+        self.problem.map_or(Ok(()), Err)
+    }
+
     /// Digest of the query, which ties cursors to it.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -84,7 +123,14 @@ impl ApprovalQuery {
     /// Only those that meet the condition too.
     #[must_use]
     pub fn and(mut self, condition: ApprovalCondition) -> Self {
-        self.approvals.push(condition);
+        if self.problem.is_none() {
+            self.approvals.push(condition);
+            if let Err(problem) = bounded(self.approvals.iter().map(ApprovalCondition::values)) {
+                // Not kept, and nothing meets this.
+                self.approvals = vec![ApprovalCondition::Statuses(BTreeSet::new())];
+                self.problem = Some(problem);
+            }
+        }
         self
     }
 
@@ -254,6 +300,19 @@ pub enum DecisionCondition {
     Statuses(BTreeSet<Status>),
 }
 
+impl DecisionCondition {
+    /// How many values it compares with.
+    fn values(&self) -> usize {
+        match self {
+            Self::Categories(set) => set.len(),
+            Self::Codes(set) | Self::Names(set) => set.len(),
+            Self::Actors(set) => set.len(),
+            Self::At(_) => 1,
+            Self::Statuses(set) => set.len(),
+        }
+    }
+}
+
 /// Which decisions a caller asks for: those of the requests of a query that meet every condition.
 /// Every method narrows.
 ///
@@ -266,6 +325,8 @@ pub enum DecisionCondition {
 pub struct DecisionQuery {
     requests: RequestQuery,
     decisions: Vec<DecisionCondition>,
+    #[serde(skip)]
+    problem: Option<FilterError>,
 }
 
 impl DecisionQuery {
@@ -275,6 +336,7 @@ impl DecisionQuery {
         Self {
             requests,
             decisions: Vec::new(),
+            problem: None,
         }
     }
 
@@ -291,6 +353,18 @@ impl DecisionQuery {
         &self.decisions
     }
 
+    /// Checks that the query is within bounds, that of its requests too: at most
+    /// [`Filter::MAX_PARTS`] conditions and [`Filter::MAX_VALUES`] values of its own. Stores call
+    /// this first. A query that is not matches nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] names the bound.
+    pub fn check(&self) -> Result<(), FilterError> {
+        self.requests.check()?;
+        self.problem.map_or(Ok(()), Err)
+    }
+
     /// Digest of the query, which ties cursors to it.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -300,6 +374,9 @@ impl DecisionQuery {
     /// Only those that meet the condition too.
     #[must_use]
     pub fn and(mut self, condition: DecisionCondition) -> Self {
+        if self.problem.is_some() {
+            return self;
+        }
         self.requests = match &condition {
             DecisionCondition::Categories(set) => {
                 self.requests.decision_categories(set.iter().copied())
@@ -311,6 +388,11 @@ impl DecisionQuery {
             | DecisionCondition::Statuses(_) => self.requests,
         };
         self.decisions.push(condition);
+        if let Err(problem) = bounded(self.decisions.iter().map(DecisionCondition::values)) {
+            // Not kept, and nothing meets this.
+            self.decisions = vec![DecisionCondition::Statuses(BTreeSet::new())];
+            self.problem = Some(problem);
+        }
         self
     }
 
@@ -426,4 +508,54 @@ pub fn matches_decision(query: &DecisionQuery, decision: &Decision) -> bool {
         DecisionCondition::At(range) => range.contains(decision.at()),
         DecisionCondition::Statuses(set) => set.contains(&decision.status()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn everything() -> RequestQuery {
+        RequestQuery::all_tenants()
+    }
+
+    #[test]
+    fn lists_of_requirements_are_bounded() {
+        let all = ApprovalQuery::of(everything());
+        assert_eq!(all.clone().stages(0..=9_999).check(), Ok(()));
+        let large = all.clone().stages(0..=9_999).stages([1]);
+        assert_eq!(large.check(), Err(FilterError::TooManyValues));
+        // It asks for nothing rather than for less than was said.
+        assert_eq!(large.conditions().len(), 1);
+        assert_eq!(large.stages([1]).check(), Err(FilterError::TooManyValues));
+
+        let many = |n| (0..n).fold(all.clone(), |query, _| query.stages([1]));
+        assert_eq!(many(Filter::MAX_PARTS).check(), Ok(()));
+        let error = many(Filter::MAX_PARTS + 1).check();
+        assert_eq!(error, Err(FilterError::TooManyParts));
+    }
+
+    #[test]
+    fn lists_of_decisions_are_bounded() {
+        let all = DecisionQuery::of(everything());
+        let names = |n: usize| all.clone().names((0..n).map(|i| i.to_string()));
+        assert_eq!(names(Filter::MAX_VALUES).check(), Ok(()));
+        let large = names(Filter::MAX_VALUES + 1);
+        assert_eq!(large.check(), Err(FilterError::TooManyValues));
+
+        let range = TimeRange::default();
+        let many = |n| (0..n).fold(all.clone(), |query, _| query.at(range));
+        assert_eq!(many(Filter::MAX_PARTS).check(), Ok(()));
+        let error = many(Filter::MAX_PARTS + 1).check();
+        assert_eq!(error, Err(FilterError::TooManyParts));
+    }
+
+    #[test]
+    fn a_request_query_out_of_bounds_makes_its_lists_so() {
+        let long = "x".repeat(Filter::MAX_TEXT_BYTES + 1);
+        let requests = everything().and(crate::query::Condition::Text(long).into());
+        let problem = requests.check();
+        assert!(problem.is_err());
+        assert_eq!(ApprovalQuery::of(requests.clone()).check(), problem);
+        assert_eq!(DecisionQuery::of(requests).check(), problem);
+    }
 }

@@ -100,10 +100,7 @@ fn holds(condition: &Condition, request: &MutationRequest, now: Timestamp) -> bo
 
 /// Whether the decision has one of the codes, written `category.code`.
 pub(super) fn has_code(kind: &DecisionKind, codes: &BTreeSet<String>) -> bool {
-    let code = (kind.category().as_str(), kind.code());
-    codes
-        .iter()
-        .any(|known| known.split_once('.') == Some(code))
+    !codes.is_empty() && codes.contains(&kind.to_string())
 }
 
 fn is_like(wanted: &SideEffectFilter, effect: &SideEffect) -> bool {

@@ -260,6 +260,12 @@ impl MutationRequest {
         self.round.evaluate(self.proposal.parties(), now)
     }
 
+    /// Whether it has ended without being executed: rejected, canceled, expired or superseded.
+    #[must_use]
+    pub fn ended_unexecuted(&self) -> bool {
+        self.status.is_terminal() && self.status != Status::Executed
+    }
+
     /// The next moment at which the passing of time alone changes something: the request's
     /// deadline or that of an open requirement, whichever is earlier. None when it is final.
     #[must_use]

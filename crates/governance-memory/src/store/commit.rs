@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use governance_core::{Commit, GovernedCommit, StoreError, Written};
 
-use crate::MemoryStore;
+use crate::{MemoryStore, inner::Prepared};
 
 #[async_trait]
 impl GovernedCommit for MemoryStore {
@@ -12,7 +12,10 @@ impl GovernedCommit for MemoryStore {
         let requests: Vec<_> = commit
             .requests()
             .iter()
-            .map(|write| (Arc::clone(&write.request), write.expected))
+            .map(|write| {
+                let new = Prepared::new(Arc::clone(&write.request));
+                (new, write.expected)
+            })
             .collect();
         self.write(|inner| inner.write("commit", &requests, commit.state()))
     }

@@ -1,10 +1,7 @@
 use async_trait::async_trait;
 use governance_core::{ChangeFeed, FeedBatch, FeedToken, StoreError, StoreErrorKind};
 
-use crate::{
-    MemoryStore,
-    feed::{place, token},
-};
+use crate::MemoryStore;
 
 #[async_trait]
 impl ChangeFeed for MemoryStore {
@@ -17,7 +14,6 @@ impl ChangeFeed for MemoryStore {
                 detail,
             ));
         }
-        let after = after.map(place).transpose()?;
         self.shared
             .inner
             .read()
@@ -26,13 +22,13 @@ impl ChangeFeed for MemoryStore {
     }
 
     async fn head(&self) -> Result<FeedToken, StoreError> {
-        Ok(token(self.shared.inner.read().feed.head()))
+        let inner = self.shared.inner.read();
+        Ok(inner.feed.token(inner.feed.head()))
     }
 
     async fn wait(&self, after: &FeedToken) -> Result<(), StoreError> {
-        let place = place(after)?;
         // Tells an expired or foreign token now rather than never.
-        self.shared.inner.read().feed.read(Some(place), 1)?;
+        let place = self.shared.inner.read().feed.place(after)?;
         let mut head = self.shared.head.subscribe();
         // The sender lives as long as the store, and so does this call's borrow of it.
         let _ = head.wait_for(|head| *head > place).await;

@@ -3,23 +3,28 @@ use std::{ops::ControlFlow, sync::Arc};
 use async_trait::async_trait;
 use governance_core::{
     ApprovalQuery, ApprovalView, Count, Cursor, DecisionQuery, DecisionView, Digest,
-    MutationRequest, Order, Page, PageError, PageRequest, RequestQueries, RequestQuery, StoreError,
-    StoreErrorKind, approval_views, matches, matches_decision, plan,
+    MutationRequest, Order, Page, PageError, PageRequest, Plan, RequestQueries, RequestQuery,
+    StoreError, StoreErrorKind, approval_views, matches, matches_decision, plan,
 };
 
 use crate::{
     MemoryStore,
     engine::Search,
     inner::Inner,
-    postings::split,
+    journal::Found,
+    postings::{Posting, split},
     walk::{Place, Walk, ordinals},
 };
+
+/// Places outside a search cost much less to pass than documents to look at.
+const PASSES_PER_LOOK: usize = 64;
 
 /// Fills a page: stops at the first hit that does not fit, or when enough was looked at.
 struct Collector<T> {
     items: Vec<T>,
     limit: usize,
     looks: usize,
+    passes: usize,
     last: Option<Vec<u8>>,
     stopped: bool,
 }
@@ -31,6 +36,7 @@ impl<T> Collector<T> {
             items: Vec::with_capacity(limit.min(64)),
             limit,
             looks,
+            passes: looks.saturating_mul(PASSES_PER_LOOK),
             last: None,
             stopped: false,
         }
@@ -61,6 +67,17 @@ impl<T> Collector<T> {
         }
     }
 
+    /// Goes by a place without looking at what is there.
+    fn pass(&mut self, place: impl FnOnce() -> Vec<u8>) -> ControlFlow<()> {
+        self.passes -= 1;
+        if self.passes > 0 {
+            return ControlFlow::Continue(());
+        }
+        self.stopped = true;
+        self.last = Some(place());
+        ControlFlow::Break(())
+    }
+
     fn page(self, order: Order, digest: Digest) -> Page<T> {
         let next = self
             .last
@@ -87,11 +104,7 @@ impl MemoryStore {
             .map_err(|error| StoreError::page("requests", error))?;
         let plan = plan(query);
         let named = plan.ids().map(|ids| ordinals(inner, ids));
-        let found = Search::new(plan.expr(), &inner.postings, &inner.live);
-        let search = match &named {
-            Some(named) => Search::And(vec![Search::Posting(named), found]),
-            None => found,
-        };
+        let search = search(inner, &plan, named.as_ref());
         let due_until = plan.due_until();
         let walk = Walk {
             inner,
@@ -101,8 +114,20 @@ impl MemoryStore {
             due_until,
         };
         let mut collector = Collector::new(page.limit(), self.shared.scan_limit);
-        walk.run(|place, request| collector.take(|| place.encode(), hits(request)));
+        walk.run(|place, request| {
+            let hits = request.map(&mut hits).into_iter().flatten();
+            collector.take(|| place.encode(), hits)
+        });
         Ok(collector.page(order, digest))
+    }
+}
+
+/// What a plan finds, of the requests that were named if any were.
+fn search<'a>(inner: &'a Inner, plan: &Plan, named: Option<&'a Posting>) -> Search<'a> {
+    let found = Search::new(plan.expr(), &inner.postings, &inner.live);
+    match named {
+        Some(named) => Search::And(vec![Search::Posting(named), found]),
+        None => found,
     }
 }
 
@@ -140,7 +165,9 @@ impl RequestQueries for MemoryStore {
         query: &ApprovalQuery,
         page: &PageRequest,
     ) -> Result<Page<ApprovalView>, StoreError> {
-        check(query.requests())?;
+        query
+            .check()
+            .map_err(|error| StoreError::filter("approvals", error))?;
         let digest = query.digest();
         let now = self.shared.clock.now().await?;
         let inner = self.shared.inner.read();
@@ -154,7 +181,9 @@ impl RequestQueries for MemoryStore {
         query: &DecisionQuery,
         page: &PageRequest,
     ) -> Result<Page<DecisionView>, StoreError> {
-        check(query.requests())?;
+        query
+            .check()
+            .map_err(|error| StoreError::filter("decisions", error))?;
         let digest = query.digest();
         let order = page.ordering();
         let malformed = || StoreError::page("decisions", PageError::CursorMalformed);
@@ -167,10 +196,19 @@ impl RequestQueries for MemoryStore {
         let now = self.shared.clock.now().await?;
         let inner = self.shared.inner.read();
         let mut collector = Collector::new(page.limit(), self.shared.scan_limit);
-        let mut visit = |(seq, request, decision): crate::journal::Found<'_>| {
+        let plan = plan(query.requests());
+        let named = plan.ids().map(|ids| ordinals(&inner, ids));
+        let search = search(&inner, &plan, named.as_ref());
+        let mut visit = |found: Found<'_>| {
+            let place = || found.seq.to_be_bytes().to_vec();
+            let Some((request, decision)) =
+                found.decision.filter(|_| search.contains(found.ordinal))
+            else {
+                return collector.pass(place);
+            };
             let hit = matches_decision(query, decision) && matches(query.requests(), request, now);
             let view = hit.then(|| DecisionView::new(request, Arc::clone(decision)));
-            collector.take(|| seq.to_be_bytes().to_vec(), view.into_iter())
+            collector.take(place, view.into_iter())
         };
         let requests = &inner.by_ordinal;
         let _ = match order {

@@ -6,12 +6,13 @@ use governance_core::{
     StoreError, Written,
 };
 
-use crate::MemoryStore;
+use crate::{MemoryStore, inner::Prepared};
 
 #[async_trait]
 impl RequestStore for MemoryStore {
     async fn create(&self, request: Arc<MutationRequest>) -> Result<Creation, StoreError> {
-        self.write(|inner| inner.create(request))
+        let new = Prepared::new(request);
+        self.write(|inner| inner.create(&new))
     }
 
     async fn try_store(
@@ -19,7 +20,8 @@ impl RequestStore for MemoryStore {
         request: Arc<MutationRequest>,
         expected: Revision,
     ) -> Result<Written, StoreError> {
-        self.write(|inner| inner.write("try_store", &[(request, expected)], None))
+        let new = [(Prepared::new(request), expected)];
+        self.write(|inner| inner.write("try_store", &new, None))
     }
 
     async fn get(&self, id: &RequestId) -> Result<Option<Arc<MutationRequest>>, StoreError> {
