@@ -1,11 +1,10 @@
 //! Evaluates a plan's expression over postings, one chunk at a time.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use governance_core::{Expr, Term};
-use roaring::RoaringBitmap;
 
-use crate::postings::{Chunk, Posting, split};
+use crate::{part::Part, postings::Posting};
 
 /// An expression with its postings looked up.
 #[derive(Debug)]
@@ -96,58 +95,28 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The part of the set in one chunk, `None` if it is empty.
-    pub(crate) fn chunk(&self, chunk: u32, live: &'a Posting) -> Option<Cow<'a, Chunk>> {
+    /// The part of the set in one chunk, `None` if it is known to be empty.
+    pub(crate) fn part(&self, chunk: u32, live: &'a Posting) -> Option<Part<'a>> {
         match self {
-            Self::Everything => in_chunk(live, chunk),
+            Self::Everything => live.part(chunk),
             Self::Nothing => None,
-            Self::Posting(posting) => in_chunk(posting, chunk),
-            Self::And(parts) => {
-                let mut parts = parts.iter();
-                let mut found = parts.next()?.chunk(chunk, live)?;
-                for part in parts {
-                    let other = part.chunk(chunk, live)?;
-                    // Cheaper than building an empty set, and most misses end here.
-                    if found.is_disjoint(&other) {
-                        return None;
-                    }
-                    found = Cow::Owned(&*found & &*other);
-                }
-                Some(found)
-            }
+            Self::Posting(posting) => posting.part(chunk),
+            Self::And(parts) => Part::all(parts.iter().map(|part| part.part(chunk, live))),
             Self::Or(parts) => {
-                let mut found: Option<Cow<'a, Chunk>> = None;
-                for other in parts.iter().filter_map(|part| part.chunk(chunk, live)) {
-                    found = Some(match found {
-                        None => other,
-                        Some(known) => Cow::Owned(&*known | &*other),
-                    });
+                let parts = parts.iter().filter_map(|part| part.part(chunk, live));
+                let mut parts: Vec<_> = parts.collect();
+                match parts.len() {
+                    0 | 1 => parts.pop(),
+                    _ => Some(Part::Or(parts)),
                 }
-                found
             }
             Self::Not(inner) => {
-                let all = in_chunk(live, chunk)?;
-                let Some(other) = inner.chunk(chunk, live) else {
-                    return Some(all);
-                };
-                let rest = &*all - &*other;
-                (!rest.is_empty()).then_some(Cow::Owned(rest))
+                let all = live.part(chunk)?;
+                Some(match inner.part(chunk, live) {
+                    Some(not) => Part::Without(Box::new(all), Box::new(not)),
+                    None => all,
+                })
             }
-        }
-    }
-}
-
-fn in_chunk(posting: &Posting, chunk: u32) -> Option<Cow<'_, Chunk>> {
-    match posting {
-        Posting::Many { chunks, .. } => chunks.get(&chunk).map(Cow::Borrowed),
-        Posting::Few(ordinals) => {
-            let here: RoaringBitmap = ordinals
-                .iter()
-                .map(|ordinal| split(*ordinal))
-                .filter(|(c, _)| *c == chunk)
-                .map(|(_, low)| low)
-                .collect();
-            (!here.is_empty()).then_some(Cow::Owned(here))
         }
     }
 }

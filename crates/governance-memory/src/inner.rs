@@ -34,7 +34,8 @@ struct StateRecord {
 /// Documents and everything they are found by.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) by_id: HashMap<RequestId, Entry>,
+    /// Ids are mostly random and made by the library, so their hash needs to be quick and no more.
+    pub(crate) by_id: HashMap<RequestId, Entry, foldhash::fast::RandomState>,
     /// By ordinal, which is the order of submission. Ordinals are never used again.
     pub(crate) by_ordinal: Vec<Option<Arc<MutationRequest>>>,
     pub(crate) live: Posting,
@@ -76,7 +77,7 @@ struct Checked<'a> {
 impl Inner {
     pub(crate) fn new(document_limit: usize, feed_capacity: usize) -> Self {
         Self {
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
             by_ordinal: Vec::new(),
             live: Posting::default(),
             postings: HashMap::new(),

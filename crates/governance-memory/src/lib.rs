@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod chunk;
 mod clock;
 mod config;
 mod engine;
 mod feed;
 mod inner;
 mod journal;
+mod part;
 mod postings;
 mod store;
 mod walk;

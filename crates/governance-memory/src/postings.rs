@@ -1,22 +1,20 @@
 //! Which requests have a term: sets of ordinals.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use roaring::RoaringBitmap;
+use crate::{chunk::Chunk, part::Part};
 
 /// Ordinals are split into chunks of 65 536, so a page touches the chunks it needs and no more.
-pub(crate) const CHUNK_BITS: u32 = 16;
-const LOW: u32 = (1 << CHUNK_BITS) - 1;
+const CHUNK_BITS: u32 = 16;
 
-/// A chunk of a set: ordinals modulo 65 536.
-pub(crate) type Chunk = RoaringBitmap;
-
-pub(crate) const fn split(ordinal: u32) -> (u32, u32) {
-    (ordinal >> CHUNK_BITS, ordinal & LOW)
+/// The chunk of an ordinal and its place in there.
+pub(crate) const fn split(ordinal: u32) -> (u32, u16) {
+    (ordinal >> CHUNK_BITS, ordinal as u16)
 }
 
-pub(crate) const fn join(chunk: u32, low: u32) -> u32 {
-    (chunk << CHUNK_BITS) | low
+/// The ordinal at a place in a chunk.
+pub(crate) const fn join(chunk: u32, low: u16) -> u32 {
+    (chunk << CHUNK_BITS) | low as u32
 }
 
 /// A set of ordinals. Most terms have a handful of requests, so small sets are plain lists.
@@ -91,6 +89,22 @@ impl Posting {
                 if *len == 0 {
                     *self = Self::default();
                 }
+            }
+        }
+    }
+
+    /// The part of the set in one chunk, `None` if it is empty.
+    pub(crate) fn part(&self, chunk: u32) -> Option<Part<'_>> {
+        match self {
+            Self::Many { chunks, .. } => chunks.get(&chunk).and_then(Part::of),
+            Self::Few(ordinals) => {
+                let here: Vec<u16> = ordinals
+                    .iter()
+                    .map(|ordinal| split(*ordinal))
+                    .filter(|(c, _)| *c == chunk)
+                    .map(|(_, low)| low)
+                    .collect();
+                (!here.is_empty()).then_some(Part::list(Cow::Owned(here)))
             }
         }
     }

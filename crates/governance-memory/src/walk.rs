@@ -114,19 +114,16 @@ impl<'a> Walk<'a> {
         };
         let (first, low) = split(from);
         for chunk in first..=split(newest).0 {
-            let Some(set) = self.search.chunk(chunk, &self.inner.live) else {
+            let Some(part) = self.search.part(chunk, &self.inner.live) else {
                 continue;
             };
-            let mut lows = set.iter();
-            if chunk == first {
-                lows.advance_to(low);
-            }
-            for low in lows {
+            part.ascend(if chunk == first { low } else { 0 }, |low| {
                 let ordinal = join(chunk, low);
-                if let Some(request) = self.get(ordinal) {
-                    visit(ordinal, request)?;
+                match self.get(ordinal) {
+                    Some(request) => visit(ordinal, request),
+                    None => Step::Continue(()),
                 }
-            }
+            })?;
         }
         Step::Continue(())
     }
@@ -138,19 +135,16 @@ impl<'a> Walk<'a> {
     ) -> Step {
         let (first, low) = split(from);
         for chunk in (0..=first).rev() {
-            let Some(set) = self.search.chunk(chunk, &self.inner.live) else {
+            let Some(part) = self.search.part(chunk, &self.inner.live) else {
                 continue;
             };
-            let mut lows = set.iter();
-            if chunk == first {
-                lows.advance_back_to(low);
-            }
-            for low in lows.rev() {
+            part.descend(if chunk == first { low } else { u16::MAX }, |low| {
                 let ordinal = join(chunk, low);
-                if let Some(request) = self.get(ordinal) {
-                    visit(ordinal, request)?;
+                match self.get(ordinal) {
+                    Some(request) => visit(ordinal, request),
+                    None => Step::Continue(()),
                 }
-            }
+            })?;
         }
         Step::Continue(())
     }

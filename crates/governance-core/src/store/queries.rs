@@ -23,7 +23,9 @@ use crate::{
 /// 2. A record that cannot be read is reported beside the page and never fails it.
 /// 3. A page is found by [`query::plan`](crate::query::plan) over the terms of
 ///    [`query::terms`](crate::query::terms), and every hit is checked by
-///    [`query::matches`](crate::query::matches): an index is never an opinion of its own.
+///    [`query::matches`](crate::query::matches): an index is never an opinion of its own. A hit
+///    need not be checked where the plan is exact and terms cannot be seen without the document
+///    they were made from.
 ///
 /// # Errors
 ///

@@ -88,11 +88,11 @@ impl<T> Collector<T> {
 }
 
 impl MemoryStore {
-    /// Walks over the requests a query may match, in the order of the page.
+    /// Walks over the requests a plan finds, in the order of the page.
     fn walk<T, I: Iterator<Item = T>>(
         &self,
         inner: &Inner,
-        query: &RequestQuery,
+        plan: &Plan,
         page: &PageRequest,
         digest: Digest,
         mut hits: impl FnMut(&Arc<MutationRequest>) -> I,
@@ -102,7 +102,6 @@ impl MemoryStore {
             .map(|bytes| Place::decode(order, bytes))
             .transpose()
             .map_err(|error| StoreError::page("requests", error))?;
-        let plan = plan(query);
         let named = plan.ids().map(|ids| ordinals(inner, ids));
         let search = search(inner, &plan, named.as_ref());
         let due_until = plan.due_until();
@@ -153,8 +152,12 @@ impl RequestQueries for MemoryStore {
         let digest = query.digest();
         let now = self.shared.clock.now().await?;
         let inner = self.shared.inner.read();
-        self.walk(&inner, query, page, digest, |request| {
-            matches(query, request, now)
+        let plan = plan(query);
+        // Terms change with their documents, under one lock, so what an exact plan finds needs no
+        // second look. Most of a page's time would go into fetching documents for it.
+        let exact = plan.is_exact();
+        self.walk(&inner, &plan, page, digest, |request| {
+            (exact || matches(query, request, now))
                 .then(|| Arc::clone(request))
                 .into_iter()
         })
@@ -171,7 +174,8 @@ impl RequestQueries for MemoryStore {
         let digest = query.digest();
         let now = self.shared.clock.now().await?;
         let inner = self.shared.inner.read();
-        self.walk(&inner, query.requests(), page, digest, |request| {
+        let plan = plan(query.requests());
+        self.walk(&inner, &plan, page, digest, |request| {
             approval_views(query, request, now).into_iter()
         })
     }
@@ -243,12 +247,12 @@ impl RequestQueries for MemoryStore {
                 return Ok(Count::Exact(0));
             };
             let last = split(u32::try_from(newest).unwrap_or(u32::MAX)).0;
-            let chunks = (0..=last).filter_map(|chunk| search.chunk(chunk, &inner.live));
-            return Ok(Count::Exact(chunks.map(|set| set.len()).sum()));
+            let parts = (0..=last).filter_map(|chunk| search.part(chunk, &inner.live));
+            return Ok(Count::Exact(parts.map(|part| part.count()).sum()));
         }
         let page = PageRequest::first(1_000).map_err(|e| StoreError::page("count", e))?;
         let mut counted = 0_u64;
-        let found = self.walk(&inner, query, &page, query.digest(), |request| {
+        let found = self.walk(&inner, &plan, &page, query.digest(), |request| {
             counted += u64::from(matches(query, request, now));
             std::iter::empty::<()>()
         })?;
