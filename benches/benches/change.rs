@@ -50,7 +50,11 @@ fn steps(c: &mut Criterion) {
         );
     });
     group.bench_function("whole", |b| {
-        b.iter(|| runtime.block_on(bench.change()).expect("changed"));
+        b.iter_batched(
+            || bench.put(),
+            |put| runtime.block_on(bench.change(put)).expect("changed"),
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }

