@@ -200,7 +200,7 @@ async fn the_store_has_a_limit_of_its_own() {
     let clock = VirtualClock::default();
     let store = MemoryStore::builder()
         .clock(clock)
-        .document_limit(2_000)
+        .document_limit(2_600)
         .build();
     let policy = by_risk(rules([]));
     let world = World::on(|_| store, |b| b.policy(policy));
