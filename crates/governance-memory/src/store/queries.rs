@@ -103,7 +103,7 @@ impl MemoryStore {
             .transpose()
             .map_err(|error| StoreError::page("requests", error))?;
         let named = plan.ids().map(|ids| ordinals(inner, ids));
-        let search = search(inner, &plan, named.as_ref());
+        let search = search(inner, plan, named.as_ref());
         let due_until = plan.due_until();
         let walk = Walk {
             inner,
