@@ -42,8 +42,7 @@ impl Cluster {
     async fn node() -> Server {
         let text = format!(
             "--cluster-enabled|yes|--cluster-port|{}|--cluster-config-file|nodes.conf|\
-             --cluster-node-timeout|2000|--cluster-announce-ip|127.0.0.1|--save||--appendonly|no|\
-             --repl-diskless-sync-delay|0",
+             --cluster-node-timeout|2000|--cluster-announce-ip|127.0.0.1|--save||--appendonly|no",
             free_port()
         );
         let arguments: Vec<_> = text.split('|').map(str::to_owned).collect();

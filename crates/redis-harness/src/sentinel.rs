@@ -38,18 +38,12 @@ impl Sentinel {
     ///
     /// When it does not come up.
     pub async fn start() -> Self {
-        let options = || crate::Options::default().setting("repl-diskless-sync-delay", "0");
-        let primary = Server::start_with(options().persistence(Persistence::None)).await;
-        let follow = format!("127.0.0.1 {}", primary.port());
-        let replica = Server::start_with(options()).await;
+        let primary = Server::start(Persistence::None).await;
+        let replica = Server::start(Persistence::None).await;
         let mut connection = replica.connection().await;
         let mut command = redis::cmd("REPLICAOF");
-        let (host, port) = follow.split_once(' ').unwrap_or_default();
-        let followed = command
-            .arg(host)
-            .arg(port)
-            .exec_async(&mut connection)
-            .await;
+        command.arg("127.0.0.1").arg(primary.port());
+        let followed = command.exec_async(&mut connection).await;
         assert!(followed.is_ok(), "the replica does not follow");
         poll_until("the replica to follow", async || {
             let mut command = redis::cmd("INFO");
@@ -120,7 +114,9 @@ impl Sentinel {
         .await
     }
 
-    /// Makes the sentinels promote the other server, and waits until they have.
+    /// Makes the sentinels promote the other server, and the old master follow it.
+    ///
+    /// In between the old master still takes writes, which are lost.
     ///
     /// # Panics
     ///
@@ -134,11 +130,18 @@ impl Sentinel {
             command.exec_async(&mut connection).await.ok()
         })
         .await;
-        poll_until("the sentinels to promote the other server", async || {
+        let after = poll_until("the sentinels to promote the other server", async || {
             let now = self.master().await;
             (now != before).then_some(now)
         })
-        .await
+        .await;
+        // The sentinels would do this too, after ten seconds or so.
+        let mut command = redis::cmd("REPLICAOF");
+        command.arg("127.0.0.1").arg(self.servers[after].port());
+        let mut connection = self.servers[before].connection().await;
+        let followed = command.exec_async(&mut connection).await;
+        assert!(followed.is_ok(), "the old master does not follow");
+        after
     }
 
     /// Stops a sentinel.

@@ -173,8 +173,8 @@ impl Server {
             let mut all = vec!["--port".to_owned(), port.to_string()];
             all.extend(["--bind".to_owned(), "127.0.0.1".to_owned()]);
             all.extend(["--dir".to_owned(), directory.path().display().to_string()]);
-            // Taking a connection from itself must not depend on how busy the machine is.
-            all.extend(["--tcp-backlog".to_owned(), "128".to_owned()]);
+            // A replica is served at once, not after the usual wait for more of them.
+            all.extend(["--repl-diskless-sync-delay".to_owned(), "0".to_owned()]);
             all.extend_from_slice(arguments);
             let process = Process::spawn(directory.path(), &all);
             let mut server = Self {
