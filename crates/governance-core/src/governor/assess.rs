@@ -136,9 +136,7 @@ impl Governor {
     ) -> Result<Assessment, GovernorError> {
         let now = self.now().await?;
         let mut draft = request.draft(call.act(now));
-        if let Err(refused) = draft.check_executable() {
-            return Err(self.refused(request, refused).await);
-        }
+        draft.check_executable()?;
         request
             .verify_history()
             .map_err(|problem| GovernorError::Tampered {

@@ -121,10 +121,11 @@ impl Governor {
         let call = self
             .admit(by.into(), Operation::Execute, Some(&scope), Some(&request))
             .await?;
+        let mut lost = None;
         for attempt in 0..self.parts.attempts {
             if attempt > 0 {
                 pause(attempt, call.operation).await;
-                request = self.load(id).await?;
+                request = self.reload(id, call.operation, lost.take()).await?;
             }
             if request.status() == Status::Executed {
                 let outcome = ExecutionOutcome::Executed;
@@ -144,7 +145,12 @@ impl Governor {
                     replayed: true,
                 });
             }
-            let assessment = self.assess(&request, &call, on_stale).await?;
+            let assessment = match self.assess(&request, &call, on_stale).await {
+                Err(GovernorError::Request(refused)) => {
+                    return Err(self.refused(&request, refused).await);
+                }
+                assessment => assessment?,
+            };
             let changed = Arc::new(assessment.draft.finish());
             self.check_document(&changed)?;
             let mut commit = Commit::of(Arc::clone(&changed), request.revision());
@@ -164,7 +170,7 @@ impl Governor {
             match self.parts.store.commit(&commit).await {
                 Ok(Written::Applied) => return Ok(report(changed, false)),
                 Ok(Written::AlreadyApplied(stored)) => return Ok(report(stored, true)),
-                Err(error) if self.try_again(&error, attempt) => {}
+                Err(error) if self.try_again(&error, attempt) => lost = Some(error),
                 Err(error) => return Err(GovernorError::of_missing(error, *id, call.operation)),
             }
         }

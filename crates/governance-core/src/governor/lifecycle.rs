@@ -108,10 +108,11 @@ impl Governor {
         let call = self
             .admit(by.into(), Operation::Supersede, Some(&scope), Some(&old))
             .await?;
+        let mut lost = None;
         for attempt in 0..self.parts.attempts {
             if attempt > 0 {
                 super::update::pause(attempt, call.operation).await;
-                old = self.load(id).await?;
+                old = self.reload(id, call.operation, lost.take()).await?;
             }
             if Self::replay(&old, &call)? {
                 return Ok(old);
@@ -131,7 +132,7 @@ impl Governor {
             match self.parts.store.commit(&commit).await {
                 Ok(Written::Applied) => return Ok(closed),
                 Ok(Written::AlreadyApplied(stored)) => return Ok(stored),
-                Err(error) if self.try_again(&error, attempt) => {}
+                Err(error) if self.try_again(&error, attempt) => lost = Some(error),
                 Err(error) => return Err(GovernorError::of_missing(error, *id, call.operation)),
             }
         }

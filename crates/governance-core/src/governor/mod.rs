@@ -44,6 +44,9 @@ use crate::{
 ///
 /// Every method that writes can be repeated under the same operation id
 /// ([`Context::operation`](crate::Context::operation)): it then returns what the first call did.
+/// For a submission the operation id serves as its idempotency key unless it has one.
+///
+/// Policies have deadlines, so the governor needs a tokio runtime with its timer enabled.
 ///
 /// # Cancel safety
 ///

@@ -183,7 +183,8 @@ impl Governor {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future may leave the request stored. Use an idempotency key to find it again.
+    /// Dropping the future may leave the request stored. Repeat it under the same idempotency key
+    /// or operation id to find it again.
     pub async fn submit<M: Mutation>(
         &self,
         by: impl Into<Context> + Send,
@@ -241,7 +242,11 @@ impl Governor {
         mutation: &dyn DynMutation,
         options: SubmitOptions,
     ) -> Result<Submission, GovernorError> {
-        if let Some(key) = &options.idempotency_key
+        let key = match (options.idempotency_key, call.context.operation) {
+            (None, Some(operation)) => Some(IdempotencyKey::new(format!("operation:{operation}"))?),
+            (key, _) => key,
+        };
+        if let Some(key) = &key
             && let Some(existing) = self.parts.store.find_by_key(&scope, key).await?
         {
             return same_change(existing, &payload, &call);
@@ -286,7 +291,7 @@ impl Governor {
         let id = self.parts.ids.request_id(now, scope.slot());
         let mut proposal = Proposal::new(id, scope, payload, intent, loaded.version, &act)
             .with_parties(options.parties);
-        if let Some(key) = options.idempotency_key {
+        if let Some(key) = key {
             proposal = proposal.with_idempotency_key(key);
         }
         self.check_satisfiable(judgement.rules(), proposal.parties())

@@ -120,10 +120,11 @@ impl Governor {
         let call = self
             .admit(context, operation, Some(&scope), Some(&request))
             .await?;
+        let mut lost = None;
         for attempt in 0..self.parts.attempts {
             if attempt > 0 {
                 pause(attempt, call.operation).await;
-                request = self.load(id).await?;
+                request = self.reload(id, call.operation, lost.take()).await?;
             }
             if Self::replay(&request, &call)? {
                 return Ok(request);
@@ -145,7 +146,7 @@ impl Governor {
             match stored {
                 Ok(Written::Applied) => return Ok(changed),
                 Ok(Written::AlreadyApplied(stored)) => return Ok(stored),
-                Err(error) if self.try_again(&error, attempt) => {}
+                Err(error) if self.try_again(&error, attempt) => lost = Some(error),
                 Err(error) => return Err(GovernorError::of_missing(error, *id, call.operation)),
             }
         }
@@ -153,6 +154,24 @@ impl Governor {
             id: *id,
             attempts: self.parts.attempts,
         })
+    }
+
+    /// The fresh record for another attempt. Where it cannot be read, and the attempt before lost
+    /// its answer, nobody knows what was done.
+    pub(super) async fn reload(
+        &self,
+        id: &RequestId,
+        operation: OperationId,
+        lost: Option<StoreError>,
+    ) -> Result<Arc<MutationRequest>, GovernorError> {
+        match (self.load(id).await, lost) {
+            (Err(GovernorError::Store(_)), Some(source))
+                if source.outcome() == WriteCertainty::Unknown =>
+            {
+                Err(GovernorError::Unknown { operation, source })
+            }
+            (loaded, _) => loaded,
+        }
     }
 
     /// Whether to load and decide again. An unknown outcome is settled that way too: the fresh

@@ -51,7 +51,7 @@ pub enum Retry {
 /// Whether a write that failed took effect.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum WriteCertainty {
     /// It did not.
     NotApplied,
     /// Nobody knows: the answer was lost. Repeat the operation under its id to settle it.
@@ -85,7 +85,7 @@ pub enum Conflict {
 pub struct StoreError {
     kind: StoreErrorKind,
     retry: Retry,
-    outcome: Outcome,
+    outcome: WriteCertainty,
     operation: &'static str,
     detail: String,
     conflict: Option<Conflict>,
@@ -100,7 +100,7 @@ impl StoreError {
         Self {
             kind,
             retry: Retry::Never,
-            outcome: Outcome::NotApplied,
+            outcome: WriteCertainty::NotApplied,
             operation,
             detail: detail.into(),
             conflict: None,
@@ -155,7 +155,7 @@ impl StoreError {
 
     /// Says whether the write took effect.
     #[must_use]
-    pub const fn with_outcome(mut self, outcome: Outcome) -> Self {
+    pub const fn with_outcome(mut self, outcome: WriteCertainty) -> Self {
         self.outcome = outcome;
         self
     }
@@ -181,7 +181,7 @@ impl StoreError {
 
     /// Whether the write took effect.
     #[must_use]
-    pub const fn outcome(&self) -> Outcome {
+    pub const fn outcome(&self) -> WriteCertainty {
         self.outcome
     }
 
@@ -219,7 +219,7 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.operation, self.detail)?;
-        if self.outcome == Outcome::Unknown {
+        if self.outcome == WriteCertainty::Unknown {
             f.write_str(" (whether it took effect is unknown)")?;
         }
         Ok(())

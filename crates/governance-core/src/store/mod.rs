@@ -21,7 +21,7 @@ pub use authorizer::{Access, AccessRequest, Authorizer, Operation, OwnerAuthoriz
 pub use clock::Clock;
 pub use commit::{Commit, GovernedCommit, RequestWrite, StateWrite};
 pub use directory::{Directory, Members, NamedActorsOnly, PortError};
-pub use error::{Conflict, Outcome as WriteCertainty, Retry, StoreError, StoreErrorKind};
+pub use error::{Conflict, Retry, StoreError, StoreErrorKind, WriteCertainty};
 pub use feed::{ChangeFeed, FeedBatch, FeedEvent, FeedSubject, FeedToken};
 pub use ids::{IdSource, RandomIds};
 pub use provider::Provider;

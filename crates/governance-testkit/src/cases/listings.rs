@@ -1,0 +1,264 @@
+//! Lists of approval requirements and of decisions.
+
+use std::sync::Arc;
+
+use governance_core::{
+    ApprovalQuery, ApprovalRules, ApprovalView, DecisionCategory, DecisionQuery, DecisionView,
+    Membership, MutationRequest, Order, PageRequest, Provider, RequestQuery, Requirement,
+    RequirementStatus, Selector, Status, StoreErrorKind, TenantId, TimeRange, approval_views,
+};
+
+use crate::{
+    Trial, check,
+    fixtures::{self, approve, cancel, deny, role},
+};
+
+fn everything() -> RequestQuery {
+    RequestQuery::in_tenant(TenantId::default())
+}
+
+fn page(limit: u16, order: Order) -> PageRequest {
+    PageRequest::first(limit).expect("a limit").order(order)
+}
+
+async fn approvals(
+    store: &dyn Provider,
+    query: &ApprovalQuery,
+    limit: u16,
+    order: Order,
+) -> Vec<ApprovalView> {
+    let mut page = page(limit, order);
+    let mut views = Vec::new();
+    for _ in 0..10_000 {
+        let next = store.approvals(query, &page).await.expect("a page");
+        views.extend(next.items);
+        match next.next {
+            Some(cursor) => page = page.after(cursor),
+            None => return views,
+        }
+    }
+    panic!("the walk does not end");
+}
+
+async fn decisions(
+    store: &dyn Provider,
+    query: &DecisionQuery,
+    limit: u16,
+    order: Order,
+) -> Vec<DecisionView> {
+    let mut page = page(limit, order);
+    let mut views = Vec::new();
+    for _ in 0..10_000 {
+        let next = store.decisions(query, &page).await.expect("a page");
+        assert!(
+            next.items.len() <= usize::from(limit),
+            "more than asked for"
+        );
+        views.extend(next.items);
+        match next.next {
+            Some(cursor) => page = page.after(cursor),
+            None => return views,
+        }
+    }
+    panic!("the walk does not end");
+}
+
+/// Two stages: two leads, then bob.
+fn staged() -> ApprovalRules {
+    let leads = Requirement::seats("leads", 2, Selector::role(role("lead")));
+    let bob = Requirement::everyone("bob", [fixtures::actor_id("bob")]);
+    ApprovalRules::new([leads.expect("an id"), bob.expect("an id").in_stage(2)]).expect("rules")
+}
+
+fn lead() -> Membership {
+    Membership::default().role(role("lead"))
+}
+
+/// Requests with requirements in every state: partly filled, satisfied, denied, over.
+async fn requests(trial: &Trial) -> Vec<Arc<MutationRequest>> {
+    let mut all = Vec::new();
+    for votes in 0..3 {
+        let mut request = trial.create(&trial.request().rules(staged())).await;
+        for who in ["carol", "dora"].into_iter().take(votes) {
+            let voted = approve(&request, trial.act(who), lead());
+            request = trial.update(&request, voted).await;
+        }
+        all.push(request);
+    }
+    let request = trial.create(&trial.request().rules(staged())).await;
+    all.push(
+        trial
+            .update(&request, deny(&request, trial.act("carol"), lead()))
+            .await,
+    );
+    let request = trial.create(&trial.request().rules(staged())).await;
+    all.push(
+        trial
+            .update(&request, cancel(&request, trial.act("alice")))
+            .await,
+    );
+    all.push(trial.create(&trial.request().allowed()).await);
+    all
+}
+
+/// Every requirement is listed as the evaluator says it stands, in the order of the requests and
+/// by stage.
+pub async fn approvals_stand_as_they_stand(trial: &Trial) {
+    let all = requests(trial).await;
+    let store = &**trial.store();
+    let of_all = ApprovalQuery::of(everything());
+    for query in [
+        of_all.clone(),
+        of_all.clone().open(),
+        of_all.clone().statuses([RequirementStatus::Satisfied]),
+        of_all.clone().actors([fixtures::actor_id("bob")]),
+        of_all.clone().roles([role("lead")]).stages([1]),
+        of_all.clone().stages([2]),
+        of_all.clone().groups([fixtures::group("nobody")]),
+        ApprovalQuery::of(everything().statuses([Status::Rejected])),
+    ] {
+        let wanted: Vec<_> = all
+            .iter()
+            .flat_map(|request| approval_views(&query, request, trial.start()))
+            .collect();
+        for limit in [1, 2, 1_000] {
+            let found = approvals(store, &query, limit, Order::Submission).await;
+            assert_eq!(found, wanted, "{query:?} by {limit}");
+        }
+    }
+    let open = approvals(store, &of_all.clone().open(), 10, Order::Submission).await;
+    let open: Vec<_> = open.iter().map(|view| (view.request, view.stage)).collect();
+    let id = |i: usize| *all[i].id();
+    assert_eq!(open, [(id(0), 1), (id(1), 1), (id(2), 2)]);
+}
+
+/// The newest request's requirements come first when asked for.
+pub async fn approvals_newest_first(trial: &Trial) {
+    let all = requests(trial).await;
+    let query = ApprovalQuery::of(everything());
+    let wanted: Vec<_> = all
+        .iter()
+        .rev()
+        .flat_map(|request| approval_views(&query, request, trial.start()))
+        .collect();
+    for limit in [1, 3, 1_000] {
+        let found = approvals(&**trial.store(), &query, limit, Order::NewestFirst).await;
+        assert_eq!(found, wanted);
+    }
+}
+
+/// Every decision is listed once, in the order it was stored, or the other way round.
+pub async fn decisions_in_the_order_they_were_stored(trial: &Trial) {
+    let store = &**trial.store();
+    let one = trial.create(&trial.request().asks(["bob", "carol"])).await;
+    let two = trial.create(&trial.request().state("b")).await;
+    let one_b = trial
+        .update(&one, approve(&one, trial.act("bob"), Membership::default()))
+        .await;
+    let two_b = trial.update(&two, cancel(&two, trial.act("alice"))).await;
+    let one_c = trial
+        .update(
+            &one_b,
+            approve(&one_b, trial.act("carol"), Membership::default()),
+        )
+        .await;
+    let mut wanted = Vec::new();
+    for (request, from) in [
+        (&one, 0),
+        (&two, 0),
+        (&one_b, one.decisions().len()),
+        (&two_b, two.decisions().len()),
+        (&one_c, one_b.decisions().len()),
+    ] {
+        let new = request.decisions()[from..].iter();
+        wanted.extend(new.map(|decision| (*request.id(), decision.seq())));
+    }
+    let query = DecisionQuery::of(everything());
+    let places = |views: &[DecisionView]| -> Vec<_> {
+        let place = |view: &DecisionView| (view.request, view.decision.seq());
+        views.iter().map(place).collect()
+    };
+    for limit in [1, 3, 1_000] {
+        let found = decisions(store, &query, limit, Order::Submission).await;
+        assert_eq!(places(&found), wanted, "by {limit}");
+        let mut found = places(&decisions(store, &query, limit, Order::NewestFirst).await);
+        found.reverse();
+        assert_eq!(found, wanted, "newest first by {limit}");
+    }
+}
+
+/// Conditions on decisions hold for the decision, those on requests for its request.
+pub async fn decisions_are_filtered(trial: &Trial) {
+    let all = requests(trial).await;
+    let store = &**trial.store();
+    let of_all = DecisionQuery::of(everything());
+    for query in [
+        of_all.clone().categories([DecisionCategory::Approval]),
+        of_all
+            .clone()
+            .codes(["approval.granted", "lifecycle.canceled"]),
+        of_all.clone().actors([fixtures::actor_id("carol")]),
+        of_all.clone().names(["Nobody"]),
+        of_all.clone().at(TimeRange::until(trial.start())),
+        of_all.clone().statuses([Status::Rejected]),
+        of_all.clone().recent_outcomes(),
+        of_all.clone().recent_version_resolutions(),
+        DecisionQuery::of(everything().pending()).codes(["approval.granted"]),
+    ] {
+        let mut wanted: Vec<_> = all
+            .iter()
+            .flat_map(|request| {
+                governance_core::query::decision_views(&query, request, trial.start())
+            })
+            .map(|view| (view.request, view.decision.seq()))
+            .collect();
+        wanted.sort_unstable();
+        let found = decisions(store, &query, 2, Order::Submission).await;
+        let mut found: Vec<_> = found
+            .iter()
+            .map(|view| (view.request, view.decision.seq()))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, wanted, "{query:?}");
+    }
+    let granted = of_all.codes(["approval.granted"]);
+    let granted = decisions(store, &granted, 10, Order::Submission).await;
+    assert_eq!(granted.len(), 3, "one vote, then two");
+}
+
+/// Decisions have no order by deadline.
+pub async fn decisions_by_deadline_are_refused(trial: &Trial) {
+    let query = DecisionQuery::of(everything());
+    let result = trial
+        .store()
+        .decisions(&query, &page(10, Order::Deadline))
+        .await;
+    check::refused(result, StoreErrorKind::InvalidInput);
+}
+
+/// The decisions of a removed request are gone, the others stay where they were.
+pub async fn decisions_after_a_purge(trial: &Trial) {
+    let store = &**trial.store();
+    let one = trial.create(&trial.request().denied()).await;
+    let two = trial.create(&trial.request().denied().state("b")).await;
+    let three = trial.create(&trial.request().denied().state("c")).await;
+    let query = DecisionQuery::of(everything());
+    let first = store.decisions(&query, &page(1, Order::Submission)).await;
+    let cursor = first.expect("a page").next.expect("more pages");
+    store
+        .purge(two.id(), two.revision())
+        .await
+        .expect("a purge");
+    let rest = page(1_000, Order::Submission).after(cursor);
+    let rest = store.decisions(&query, &rest).await.expect("a page").items;
+    let rest: Vec<_> = rest
+        .iter()
+        .map(|view| (view.request, view.decision.seq()))
+        .collect();
+    let of = |request: &MutationRequest| -> Vec<_> {
+        let seqs = request.decisions().iter().map(|decision| decision.seq());
+        seqs.map(|seq| (*request.id(), seq)).collect()
+    };
+    let wanted: Vec<_> = of(&one).into_iter().skip(1).chain(of(&three)).collect();
+    assert_eq!(rest, wanted);
+}
