@@ -89,15 +89,17 @@ if stamp <= last_stamp then
   stamp = last_stamp + 1
 end
 
--- The feed goes first: nothing else can be refused for a reason of its own.
+-- The feed goes first: nothing else can be refused for a reason of its own. A long one is trimmed
+-- in whole nodes of the stream, which is cheaper.
+local trim = tonumber(ARGV[2]) > 1000 and '~' or '='
 for i = 1, records do
   local event = ARGV[at[i][2] + 3]
   if event ~= '' then
-    call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'e', event)
+    call('XADD', KEYS[3], 'MAXLEN', trim, ARGV[2], '*', 'e', event)
   end
 end
 if states == 1 then
-  call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[arg])
+  call('XADD', KEYS[3], 'MAXLEN', trim, ARGV[2], '*', 'e', ARGV[arg])
 end
 
 local created = next_ordinal

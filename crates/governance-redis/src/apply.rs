@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use governance_core::{RequestId, Timestamp};
+use governance_core::RequestId;
 use redis_client::{Script, ScriptCall, redis::Value};
 
 use crate::{
@@ -334,9 +334,4 @@ impl Answer {
             _ => return None,
         })
     }
-}
-
-/// A stamp as a time.
-pub(crate) fn time_of(stamp: u64) -> Timestamp {
-    Timestamp::from_micros(i64::try_from(stamp).unwrap_or(i64::MAX))
 }

@@ -3,11 +3,11 @@
 //! Trimming a stream leaves no trace that could be asked for. So a read begins with the event a
 //! token stands at, and if that is not there any more, events behind it may be gone, too.
 
-use std::{cmp::Ordering, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::try_join_all;
-use governance_core::{FeedEvent, FeedSubject, FeedToken, StoreError, StoreErrorKind, Timestamp};
+use governance_core::{FeedEvent, FeedToken, StoreError, StoreErrorKind, Timestamp};
 use redis_client::{
     Operation,
     redis::{self, Value},
@@ -170,22 +170,26 @@ pub(crate) async fn read(
                 }
             }
         }
-        let full: Vec<bool> = lanes.iter().map(|lane| lane.len() >= each).collect();
+        // A stream that was cut off hides what is behind its last event, so the order of the feed
+        // is the same however it is read.
+        let cut = lanes
+            .iter()
+            .enumerate()
+            .filter(|(_, lane)| lane.len() >= each);
+        let edge = cut.filter_map(|(i, lane)| Some((lane.last()?.id, i))).min();
         let mut found: Vec<(usize, Entry)> = lanes
             .into_iter()
             .enumerate()
             .flat_map(|(i, lane)| lane.into_iter().map(move |entry| (i, entry)))
+            .filter(|(i, entry)| edge.is_none_or(|edge| (entry.id, *i) <= edge))
             .collect();
-        let before = |a: &(usize, Entry), b: &(usize, Entry)| -> Ordering {
-            (a.1.id, a.0).cmp(&(b.1.id, b.0))
-        };
-        found.sort_by(before);
+        found.sort_by_key(|(i, entry)| (entry.id, *i));
         found.truncate(need);
         for (partition, entry) in found {
             token.0[partition] = Position::After(entry.id);
             events.push(event(&entry, token.encode()).map_err(wrap)?);
         }
-        if events.len() >= limit || !full.contains(&true) {
+        if events.len() >= limit || edge.is_none() {
             let next = token.encode();
             return Ok((events, next));
         }
@@ -321,16 +325,9 @@ async fn info(shared: &Shared, partition: &Partition) -> Result<Option<Info>, Re
 fn event(entry: &Entry, token: FeedToken) -> Result<FeedEvent, RedisError> {
     let event = Event::decode(&entry.payload).map_err(|_| RedisError::Reply("an event"))?;
     let micros = i64::try_from(entry.id.millis.saturating_mul(1_000)).unwrap_or(i64::MAX);
-    let stored = Timestamp::from_micros(micros);
-    let at = match (&event.subject, event.at) {
-        // A purge happens later than what it removes was written.
-        (FeedSubject::Purged { .. }, Some(at)) => at.max(stored),
-        (_, Some(at)) => at,
-        (_, None) => stored,
-    };
     Ok(FeedEvent {
         token,
-        at,
+        at: Timestamp::from_micros(micros),
         scope: event.scope,
         subject: event.subject,
     })

@@ -152,7 +152,8 @@ impl RedisStoreOptions {
         self
     }
 
-    /// About how many events the change feed keeps per partition. Default 100 000, at least 1.
+    /// How many events the change feed keeps per partition; about so many when it is more than
+    /// 1 000. Default 100 000, at least 1.
     pub const fn feed_capacity(mut self, events: u64) -> Self {
         self.feed_capacity = if events == 0 { 1 } else { events };
         self

@@ -1,6 +1,6 @@
 //! What all handles of a store share: connections, partitions, caches, and the way to the server.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -331,9 +331,4 @@ pub(crate) fn full_text(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Bytes as text for a report.
-pub(crate) fn shown(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
 }

@@ -1,17 +1,15 @@
 //! An event of the change feed as it stands in the stream.
 
-use governance_core::{FeedSubject, Scope, Timestamp};
+use governance_core::{FeedSubject, Scope};
 use serde::{Deserialize, Serialize};
 
-/// One event. When it happened is in the event if the request says so, else the stream's time.
+/// One event. When it happened is the time of the stream, which never runs back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Event {
     #[serde(rename = "c")]
     pub(crate) scope: Scope,
     #[serde(rename = "s")]
     pub(crate) subject: FeedSubject,
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) at: Option<Timestamp>,
 }
 
 impl Event {

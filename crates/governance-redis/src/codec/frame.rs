@@ -180,7 +180,7 @@ mod tests {
             let bytes = frame(&head, &document);
             let read = Frame::decode(&bytes).unwrap();
             prop_assert_eq!((read.head, &*read.document), (head, &*document));
-            prop_assert_eq!(read.block[..], bytes[..BLOCK]);
+            prop_assert_eq!(&read.block[..], &bytes[..BLOCK]);
         }
 
         #[test]

@@ -49,41 +49,41 @@ impl Place {
     }
 
     pub(super) fn decode(bytes: &[u8], partitions: usize, order: Order) -> Result<Self, PageError> {
-        let malformed = PageError::CursorMalformed;
-        let ([version, high, low, kind], rest) = bytes.split_first_chunk().ok_or(malformed)?;
-        if *version != VERSION || usize::from(u16::from_be_bytes([*high, *low])) != partitions {
-            // Of another version, or of a store that is cut otherwise.
-            return Err(PageError::CursorExpired);
+        let (place, of) = Self::read(bytes, order).ok_or(PageError::CursorMalformed)?;
+        // A position that makes sense, but of a store that is cut otherwise.
+        if of == partitions {
+            Ok(place)
+        } else {
+            Err(PageError::CursorExpired)
         }
-        match (*kind, order) {
+    }
+
+    /// A position and the number of partitions it is of.
+    fn read(bytes: &[u8], order: Order) -> Option<(Self, usize)> {
+        let ([version, high, low, kind], mut rest) = bytes.split_first_chunk()?;
+        let partitions = usize::from(u16::from_be_bytes([*high, *low]));
+        if *version != VERSION {
+            return None;
+        }
+        let place = match (*kind, order) {
             (ORDINALS, Order::Submission | Order::NewestFirst) => {
-                let mut rest = rest;
-                let ordinals = (0..partitions)
-                    .map(|_| read_number(&mut rest))
-                    .collect::<Option<Vec<u64>>>()
-                    .ok_or(malformed)?;
-                if rest.is_empty() {
-                    Ok(Self::Ordinals(ordinals))
-                } else {
-                    Err(malformed)
-                }
+                let ordinals: Option<Vec<u64>> =
+                    (0..partitions).map(|_| read_number(&mut rest)).collect();
+                rest.is_empty().then_some(Self::Ordinals(ordinals?))?
             }
             (DUE, Order::Deadline) => {
-                let (due, rest) = rest.split_first_chunk().ok_or(malformed)?;
-                let (partition, member) = rest.split_first_chunk().ok_or(malformed)?;
-                let place = DuePlace {
-                    due: f64::from_be_bytes(*due),
+                let (due, rest) = rest.split_first_chunk()?;
+                let (partition, member) = rest.split_first_chunk()?;
+                let due = f64::from_be_bytes(*due);
+                Self::Due(DuePlace {
+                    due: (!due.is_nan()).then_some(due)?,
                     partition: u16::from_be_bytes(*partition),
-                    member: member.try_into().map_err(|_| malformed)?,
-                };
-                if place.due.is_nan() {
-                    Err(malformed)
-                } else {
-                    Ok(Self::Due(place))
-                }
+                    member: member.try_into().ok()?,
+                })
             }
-            _ => Err(malformed),
-        }
+            _ => return None,
+        };
+        Some((place, partitions))
     }
 }
 

@@ -75,7 +75,8 @@ pub(crate) async fn walk<T>(
     };
     let mut now = None;
     let next = loop {
-        let need = filler.limit + 1 - filler.items.len();
+        // One more than fits tells whether there is a next page.
+        let need = (filler.limit + 1).saturating_sub(filler.items.len()).max(1);
         fill(shared, &mut sources, need, &mut now)
             .await
             .map_err(wrap)?;

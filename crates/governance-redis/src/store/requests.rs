@@ -196,7 +196,6 @@ impl RequestStore for RedisStore {
             let event = Event {
                 scope: request.proposal().scope().clone(),
                 subject: FeedSubject::Purged { id: *id },
-                at: Some(request.updated_at()),
             };
             let record = RecordWrite {
                 id: *id,

@@ -36,7 +36,7 @@ impl StateStore for RedisStore {
         let shared = &*self.shared;
         shared.check_size("save", write.body.as_ref().map_or(0, bytes::Bytes::len))?;
         let partition = shared.partition(write.scope.slot());
-        let state = state_step(shared, partition, write, None).map_err(|error| error.at("save"))?;
+        let state = state_step(shared, partition, write).map_err(|error| error.at("save"))?;
         let step = Step {
             records: Vec::new(),
             state: Some(state),

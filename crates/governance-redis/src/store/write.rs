@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use governance_core::{
     Conflict, FeedSubject, MutationRequest, RequestId, Revision, StateVersion, StateWrite, Status,
-    StoreError, StoreErrorKind, Timestamp, Written,
+    StoreError, StoreErrorKind, Written,
 };
 use redis_client::Operation;
 
@@ -253,8 +253,7 @@ fn step(
         });
     }
     if let Some(write) = state {
-        let at = requests.first().map(|(request, _)| request.updated_at());
-        step.state = Some(state_step(shared, partition, write, at)?);
+        step.state = Some(state_step(shared, partition, write)?);
     }
     Ok(step)
 }
@@ -269,7 +268,6 @@ pub(super) fn state_step(
     shared: &Shared,
     partition: &Partition,
     write: &StateWrite,
-    at: Option<Timestamp>,
 ) -> Result<StateRecordWrite, RedisError> {
     let after: StateVersion = write.expected.next();
     let record = StateRecord {
@@ -280,7 +278,6 @@ pub(super) fn state_step(
     let event = Event {
         scope: write.scope.clone(),
         subject: FeedSubject::State { version: after },
-        at,
     };
     Ok(StateRecordWrite {
         key: partition.keys.state(&write.scope),
@@ -307,7 +304,6 @@ pub(super) fn event_of(
             after: request.status(),
             operation,
         },
-        at: Some(request.updated_at()),
     };
     Ok(event.encode()?)
 }
