@@ -118,8 +118,9 @@ impl Shared {
         let known = self.documents.get(&id, |stored| stored.bytes);
         if let Some(known) = known
             && codec::block_of(frame) == Some(known.block)
+            && codec::is_whole(frame)
         {
-            // The same block is the same record: no need to decode it again.
+            // The same block with what it sums up is the same record: no need to decode it again.
             return Ok(known);
         }
         match decode(frame) {

@@ -94,6 +94,13 @@ pub(crate) fn block_of(frame: &[u8]) -> Option<[u8; BLOCK]> {
     frame.first_chunk().copied()
 }
 
+/// Whether the checksum of a frame fits.
+pub(crate) fn is_whole(frame: &[u8]) -> bool {
+    frame
+        .get(HEAD - 4..HEAD)
+        .is_some_and(|sum| sum == checksum(frame).to_be_bytes())
+}
+
 fn number<const N: usize>(frame: &[u8], at: usize) -> Result<[u8; N], FrameError> {
     frame
         .get(at..)

@@ -9,5 +9,5 @@ mod state;
 
 pub(crate) use document::{DocumentError, decode_document, encode_document};
 pub(crate) use event::Event;
-pub(crate) use frame::{BLOCK, Frame, FrameError, Head, block_of, encode_frame};
+pub(crate) use frame::{BLOCK, Frame, FrameError, Head, block_of, encode_frame, is_whole};
 pub(crate) use state::{StateRecord, decode_state, encode_state};
