@@ -79,13 +79,6 @@ impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
         halves.young.remove(key);
         halves.old.remove(key);
     }
-
-    pub(crate) fn clear(&self) {
-        let mut halves = self.halves.lock();
-        halves.young.clear();
-        halves.old.clear();
-        halves.weight = 0;
-    }
 }
 
 /// Requests by id.
@@ -133,7 +126,5 @@ mod tests {
         assert_eq!(recent.get(&50, |_| 11), None, "too heavy to be kept");
         recent.forget(&29);
         assert_eq!(recent.get(&29, |_| 1), None);
-        recent.clear();
-        assert_eq!(recent.get(&0, |_| 1), None);
     }
 }

@@ -58,6 +58,15 @@ impl IndexTerm {
         }
     }
 
+    /// A value with bitmaps, as the dictionary names it.
+    pub(crate) fn bitmap(dimension: &str, value: &str) -> Self {
+        Self {
+            class: Class::Bitmap,
+            dimension: dimension.into(),
+            value: value.into(),
+        }
+    }
+
     pub(crate) const fn class(&self) -> Class {
         self.class
     }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admin;
 mod apply;
 mod cache;
 mod codec;
@@ -18,6 +19,9 @@ mod store;
 
 use std::{fmt, sync::Arc};
 
+pub use admin::{
+    Finding, FindingKind, PartitionStats, PurgeReport, RebuildReport, Stats, VerifyReport,
+};
 pub use keys::{KEYS, KeyPattern, keys_markdown};
 pub use open::{OpenError, Warning};
 pub use options::{Compression, Durability, RedisStoreOptions, Strictness};

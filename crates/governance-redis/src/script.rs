@@ -11,3 +11,7 @@ pub(crate) static APPLY: LazyLock<Script> =
 /// Reads a due set behind a place.
 pub(crate) static DUE_PAGE: LazyLock<Script> =
     LazyLock::new(|| Script::embedded(include_str!("../lua/due_page.lua")));
+
+/// Changes the fence.
+pub(crate) static FENCE: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded(include_str!("../lua/fence.lua")));

@@ -245,7 +245,7 @@ impl Shared {
     }
 
     /// The fence as it is on the server.
-    async fn fence(&self, partition: &Partition) -> Result<Fence, RedisError> {
+    pub(crate) async fn fence(&self, partition: &Partition) -> Result<Fence, RedisError> {
         let key = &partition.keys.fence;
         let mut get = redis::cmd("GET");
         get.arg(key);

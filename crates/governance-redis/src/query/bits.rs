@@ -3,18 +3,18 @@
 /// Bits of one chunk of ordinals, in the order the server keeps them: ordinal 0 is the highest bit
 /// of the first byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bits(Vec<u64>);
+pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
     const WORDS: usize = 1_024;
 
     /// No request.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self(Vec::new())
     }
 
     /// The value of a bitmap. What is missing at its end is zero.
-    pub(super) fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<8>();
         let mut bits: Vec<u64> = words
             .iter()
@@ -29,7 +29,7 @@ impl Bits {
         Self(bits)
     }
 
-    pub(super) fn insert(&mut self, low: u16) {
+    pub(crate) fn insert(&mut self, low: u16) {
         let word = usize::from(low) / 64;
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
@@ -37,16 +37,16 @@ impl Bits {
         self.0[word] |= 1 << (63 - low % 64);
     }
 
-    pub(super) fn contains(&self, low: u16) -> bool {
+    pub(crate) fn contains(&self, low: u16) -> bool {
         let word = self.0.get(usize::from(low) / 64).copied().unwrap_or(0);
         word & (1 << (63 - low % 64)) != 0
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    pub(super) fn and(mut self, other: &Self) -> Self {
+    pub(crate) fn and(mut self, other: &Self) -> Self {
         self.0.truncate(other.0.len());
         for (word, other) in self.0.iter_mut().zip(&other.0) {
             *word &= other;
@@ -54,7 +54,7 @@ impl Bits {
         self
     }
 
-    pub(super) fn or(mut self, other: &Self) -> Self {
+    pub(crate) fn or(mut self, other: &Self) -> Self {
         if self.0.len() < other.0.len() {
             self.0.resize(other.0.len(), 0);
         }
@@ -64,7 +64,7 @@ impl Bits {
         self
     }
 
-    pub(super) fn and_not(mut self, other: &Self) -> Self {
+    pub(crate) fn and_not(mut self, other: &Self) -> Self {
         for (word, other) in self.0.iter_mut().zip(&other.0) {
             *word &= !other;
         }
@@ -72,7 +72,7 @@ impl Bits {
     }
 
     /// The lows that are set, upwards.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = u16> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u16> {
         self.0.iter().enumerate().flat_map(|(at, word)| {
             let word = *word;
             // A chunk has 1 024 words, so this is below 65 536.

@@ -17,6 +17,7 @@ mod source;
 mod split;
 mod walk;
 
+pub(crate) use bits::Bits;
 pub(crate) use count::count;
 pub(crate) use place::{read_number, write_number};
 pub(crate) use walk::{Listing, refuse_deadline, walk};

@@ -239,10 +239,10 @@ async fn sources<'a>(
 ) -> Result<Vec<Source<'a>>, RedisError> {
     let plan = plan(listing.requests);
     let count = shared.partitions.len();
-    let from = |partition: usize| match place {
-        Some(Place::Ordinals(places)) => places.get(partition).copied().unwrap_or(0),
-        _ if order == Order::NewestFirst => NEWEST,
-        _ => 0,
+    let start = if order == Order::NewestFirst { NEWEST } else { 0 };
+    let from: Vec<u64> = match place {
+        Some(Place::Ordinals(places)) => places.clone(),
+        _ => vec![start; count],
     };
     let due = match place {
         Some(Place::Due(place)) => Some(*place),
@@ -252,7 +252,7 @@ async fn sources<'a>(
         let mut ready = named(shared, ids, order, &from, due, plan.due_until()).await?;
         let sources = shared.partitions.iter().enumerate().map(|(i, partition)| {
             let ready = std::mem::take(&mut ready[i]);
-            Source::of(shared, partition, search, order, from(i), ready)
+            Source::of(shared, partition, search, order, from[i], ready)
         });
         return Ok(sources.collect());
     }
@@ -268,7 +268,7 @@ async fn sources<'a>(
     let only = named.map(Iterator::collect).or(only);
     let sources = shared.partitions.iter().enumerate().map(|(i, partition)| {
         let due = (due, plan.due_until());
-        let source = Source::new(shared, partition, search, what, order, from(i), due);
+        let source = Source::new(shared, partition, search, what, order, from[i], due);
         match &only {
             Some(only) if !only.contains(&i) => source.skip(),
             _ => source,
@@ -305,7 +305,7 @@ async fn named(
     shared: &Shared,
     ids: &BTreeSet<RequestId>,
     order: Order,
-    from: &impl Fn(usize) -> u64,
+    from: &[u64],
     due: Option<DuePlace>,
     until: Option<Timestamp>,
 ) -> Result<Vec<VecDeque<Candidate>>, RedisError> {
@@ -329,8 +329,8 @@ async fn named(
     for candidate in try_join_all(reads).await?.into_iter().flatten() {
         let i = usize::from(candidate.partition);
         let is_behind = match order {
-            Order::Submission => candidate.at >= from(i),
-            Order::NewestFirst => candidate.at < from(i),
+            Order::Submission => candidate.at >= from[i],
+            Order::NewestFirst => candidate.at < from[i],
             Order::Deadline => {
                 let place = |c: &Candidate| (c.partition, c.member());
                 due.is_none_or(|after| {
