@@ -52,7 +52,11 @@ impl RedisStore {
     ) -> Result<PurgeReport, StoreError> {
         if let Some(status) = statuses.iter().find(|status| !status.is_terminal()) {
             let detail = format!("{status} is not final");
-            return Err(StoreError::new(StoreErrorKind::InvalidInput, "purge_finished", detail));
+            return Err(StoreError::new(
+                StoreErrorKind::InvalidInput,
+                "purge_finished",
+                detail,
+            ));
         }
         let query = RequestQuery::all_tenants()
             .statuses(statuses.iter().copied())

@@ -125,7 +125,11 @@ async fn raise(
         building,
         epoch: from.epoch + 1,
     };
-    let call = FENCE.call().key(&partition.keys.fence).arg(from.to_string()).arg(to.to_string());
+    let call = FENCE
+        .call()
+        .key(&partition.keys.fence)
+        .arg(from.to_string())
+        .arg(to.to_string());
     let told: String = shared.invoke(&call).await?;
     if told != to.to_string() {
         return Err(RedisError::Fenced);
@@ -156,7 +160,14 @@ async fn index(
                 let place = (stored.ordinal, stored.stamp);
                 let frame = shared.encode(&stored.request, &new, place)?;
                 let changed = new != old.index;
-                (After { frame, index: Arc::new(new) }, changed, false)
+                (
+                    After {
+                        frame,
+                        index: Arc::new(new),
+                    },
+                    changed,
+                    false,
+                )
             }
             Err(_) => {
                 let index = Arc::new(old.index.clone());
@@ -206,7 +217,9 @@ async fn drop_generation(
         for keys in keys.chunks(100) {
             let mut unlink = redis::cmd("UNLINK");
             unlink.arg(keys);
-            shared.query::<u64>(REBUILD, &partition.keys.fence, &unlink).await?;
+            shared
+                .query::<u64>(REBUILD, &partition.keys.fence, &unlink)
+                .await?;
         }
     }
     let dictionary = partition.keys.dictionary(generation);

@@ -45,23 +45,32 @@ pub(super) async fn rows(
     let width = IdSlot::BYTES as u64;
     let skip = first / CHUNK * CHUNK;
     let mut range = redis::cmd("GETRANGE");
-    range.arg(&key).arg((first - skip) * width).arg((end - skip) * width - 1);
+    range
+        .arg(&key)
+        .arg((first - skip) * width)
+        .arg((end - skip) * width - 1);
     let table: Vec<u8> = shared.query(SCAN, &key, &range).await?;
     let slots: Vec<(u64, IdSlot)> = (first..)
         .zip(table.chunks(IdSlot::BYTES))
         .filter_map(|(ordinal, slot)| Some((ordinal, IdSlot::read(slot)?)))
         .collect();
-    let keys: Vec<Key> = slots.iter().map(|(_, slot)| partition.keys.request(&slot.id)).collect();
+    let keys: Vec<Key> = slots
+        .iter()
+        .map(|(_, slot)| partition.keys.request(&slot.id))
+        .collect();
     let mut frames = Vec::with_capacity(keys.len());
     for keys in keys.chunks(64) {
         frames.extend(shared.mget(SCAN, partition, keys).await?);
     }
-    let rows = slots.into_iter().zip(frames).map(|((ordinal, slot), frame)| Row {
-        ordinal,
-        id: slot.id,
-        stamp: slot.stamp,
-        frame,
-    });
+    let rows = slots
+        .into_iter()
+        .zip(frames)
+        .map(|((ordinal, slot), frame)| Row {
+            ordinal,
+            id: slot.id,
+            stamp: slot.stamp,
+            frame,
+        });
     Ok(rows.collect())
 }
 
@@ -70,7 +79,10 @@ pub(super) async fn names(shared: &Shared, key: &Key) -> Result<Vec<String>, Red
     let mut members = redis::cmd("SMEMBERS");
     members.arg(key);
     let names: Vec<Vec<u8>> = shared.query(SCAN, key, &members).await?;
-    Ok(names.into_iter().map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
+    Ok(names
+        .into_iter()
+        .map(|name| String::from_utf8_lossy(&name).into_owned())
+        .collect())
 }
 
 /// Every key of the partition that begins like this, on the node that has the partition.
@@ -86,7 +98,11 @@ pub(super) async fn keys(
     let (mut cursor, mut found) = (0_u64, Vec::new());
     loop {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1_000);
+        scan.arg(cursor)
+            .arg("MATCH")
+            .arg(&pattern)
+            .arg("COUNT")
+            .arg(1_000);
         let (next, keys): (u64, Vec<Vec<u8>>) = shared.query(SCAN, fence, &scan).await?;
         found.extend(keys);
         if next == 0 {

@@ -44,7 +44,10 @@ impl Stats {
     /// Requests of all of them.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.partitions.iter().map(|partition| partition.requests).sum()
+        self.partitions
+            .iter()
+            .map(|partition| partition.requests)
+            .sum()
     }
 }
 
@@ -65,7 +68,9 @@ impl RedisStore {
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         let mut stats = Stats::default();
         for partition in &self.shared.partitions {
-            let numbers = of(&self.shared, partition).await.map_err(|error| error.at("stats"))?;
+            let numbers = of(&self.shared, partition)
+                .await
+                .map_err(|error| error.at("stats"))?;
             stats.partitions.push(numbers);
         }
         Ok(stats)

@@ -87,7 +87,13 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in partition {}: {}", self.kind.as_str(), self.partition, self.subject)
+        write!(
+            f,
+            "{} in partition {}: {}",
+            self.kind.as_str(),
+            self.partition,
+            self.subject
+        )
     }
 }
 
@@ -167,7 +173,10 @@ impl RedisStore {
                 partition,
                 generation: partition.fence().active,
             };
-            check.run(&mut report).await.map_err(|error| error.at("verify"))?;
+            check
+                .run(&mut report)
+                .await
+                .map_err(|error| error.at("verify"))?;
         }
         Ok(report)
     }
@@ -249,7 +258,11 @@ impl Check<'_> {
         for term in index.terms() {
             report.entries += 1;
             if term.class() == Class::Bitmap {
-                expected.terms.entry(term.clone()).or_insert_with(Bits::none).insert(low);
+                expected
+                    .terms
+                    .entry(term.clone())
+                    .or_insert_with(Bits::none)
+                    .insert(low);
             } else if !self.has(row, term).await? {
                 self.settle(row.id, row.ordinal, term, report).await?;
             }
@@ -258,10 +271,16 @@ impl Check<'_> {
             report.entries += 1;
             let mut member = row.ordinal.to_be_bytes().to_vec();
             member.extend(row.id.as_bytes());
-            let found = self.score(&self.partition.keys.due(self.generation), &member).await?;
+            let found = self
+                .score(&self.partition.keys.due(self.generation), &member)
+                .await?;
             #[expect(clippy::cast_precision_loss, reason = "the server keeps doubles, too")]
             if found != Some(due as f64) && self.current(&row.id).await?.as_ref() == Some(&index) {
-                report.add(FindingKind::Missing, self.partition, format!("{} due", row.id));
+                report.add(
+                    FindingKind::Missing,
+                    self.partition,
+                    format!("{} due", row.id),
+                );
             }
         }
         Ok(())
@@ -271,13 +290,17 @@ impl Check<'_> {
     async fn slot_is(&self, row: &Row) -> Result<bool, RedisError> {
         let end = row.ordinal + 1;
         let again = scan::rows(self.shared, self.partition, row.ordinal, end).await?;
-        Ok(again.first().is_some_and(|again| again.id == row.id && again.frame.is_none()))
+        Ok(again
+            .first()
+            .is_some_and(|again| again.id == row.id && again.frame.is_none()))
     }
 
     /// What the record of a request says it is indexed under now.
     async fn current(&self, id: &RequestId) -> Result<Option<IndexRecord>, RedisError> {
         let frame = self.shared.frame(id).await?;
-        Ok(frame.and_then(|frame| Frame::salvage(&frame).ok()).map(|frame| frame.index))
+        Ok(frame
+            .and_then(|frame| Frame::salvage(&frame).ok())
+            .map(|frame| frame.index))
     }
 
     async fn score(&self, key: &Key, member: &[u8]) -> Result<Option<f64>, RedisError> {
@@ -309,7 +332,9 @@ impl Check<'_> {
         report: &mut VerifyReport,
     ) -> Result<(), RedisError> {
         let said = self.current(&id).await?;
-        let says = said.as_ref().is_some_and(|index| index.terms().binary_search(term).is_ok());
+        let says = said
+            .as_ref()
+            .is_some_and(|index| index.terms().binary_search(term).is_ok());
         let rows = scan::rows(self.shared, self.partition, ordinal, ordinal + 1).await?;
         let row = rows.first().filter(|row| row.id == id);
         let has = match (term.class(), row) {
@@ -327,7 +352,10 @@ impl Check<'_> {
     }
 
     async fn bit(&self, term: &IndexTerm, ordinal: u64) -> Result<bool, RedisError> {
-        let key = self.partition.keys.term(self.generation, term, ordinal / CHUNK);
+        let key = self
+            .partition
+            .keys
+            .term(self.generation, term, ordinal / CHUNK);
         let mut bit = redis::cmd("GETBIT");
         bit.arg(&key).arg(ordinal % CHUNK);
         self.shared.query(VERIFY, &key, &bit).await
@@ -348,8 +376,10 @@ impl Check<'_> {
         }
         let terms: Vec<IndexTerm> = terms.into_iter().collect();
         for terms in terms.chunks(32) {
-            let wanted: Vec<Key> =
-                terms.iter().map(|term| keys.term(self.generation, term, chunk)).collect();
+            let wanted: Vec<Key> = terms
+                .iter()
+                .map(|term| keys.term(self.generation, term, chunk))
+                .collect();
             let found = self.shared.mget(VERIFY, self.partition, &wanted).await?;
             for (term, found) in terms.iter().zip(found) {
                 let found = found.map_or_else(Bits::none, |found| Bits::read(&found));
@@ -366,14 +396,23 @@ impl Check<'_> {
             }
         }
         let live = [keys.live(self.generation, chunk)];
-        let found = self.shared.mget(VERIFY, self.partition, &live).await?.pop().flatten();
+        let found = self
+            .shared
+            .mget(VERIFY, self.partition, &live)
+            .await?
+            .pop()
+            .flatten();
         let found = found.map_or_else(Bits::none, |found| Bits::read(&found));
         let wanted = expected.live.clone().unwrap_or_else(Bits::none);
         for low in wanted.and_not(&found).iter() {
             if let Some(id) = expected.ids.get(&low)
                 && self.current(id).await?.is_some()
             {
-                report.add(FindingKind::Missing, self.partition, format!("{id} among all"));
+                report.add(
+                    FindingKind::Missing,
+                    self.partition,
+                    format!("{id} among all"),
+                );
             }
         }
         Ok(())
@@ -390,8 +429,11 @@ impl Check<'_> {
         match rows.first() {
             Some(row) => self.settle(row.id, ordinal, term, report).await,
             None if self.bit(term, ordinal).await? => {
-                let subject =
-                    format!("ordinal {ordinal} under {}={}", term.dimension(), term.value());
+                let subject = format!(
+                    "ordinal {ordinal} under {}={}",
+                    term.dimension(),
+                    term.value()
+                );
                 report.add(FindingKind::Stray, self.partition, subject);
                 Ok(())
             }
@@ -401,7 +443,10 @@ impl Check<'_> {
 
     /// Members of sorted sets that no request has.
     async fn sets(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
-        for start in [format!("z{}:", self.generation), format!("q{}:", self.generation)] {
+        for start in [
+            format!("z{}:", self.generation),
+            format!("q{}:", self.generation),
+        ] {
             for key in scan::keys(self.shared, self.partition, &start).await? {
                 self.set(&key, report).await?;
             }
@@ -413,7 +458,13 @@ impl Check<'_> {
         let mut from = "-inf".to_owned();
         loop {
             let mut range = redis::cmd("ZRANGE");
-            range.arg(key).arg(&from).arg("+inf").arg("BYSCORE").arg("LIMIT").arg(0);
+            range
+                .arg(key)
+                .arg(&from)
+                .arg("+inf")
+                .arg("BYSCORE")
+                .arg("LIMIT")
+                .arg(0);
             range.arg(STEP).arg("WITHSCORES");
             let fence = &self.partition.keys.fence;
             let found: Vec<(Vec<u8>, f64)> = self.shared.query(VERIFY, fence, &range).await?;
@@ -436,7 +487,11 @@ impl Check<'_> {
         let mut score = redis::cmd("ZSCORE");
         score.arg(key).arg(member);
         let fence = &self.partition.keys.fence;
-        Ok(self.shared.query::<Option<f64>>(VERIFY, fence, &score).await?.is_some())
+        Ok(self
+            .shared
+            .query::<Option<f64>>(VERIFY, fence, &score)
+            .await?
+            .is_some())
     }
 
     /// Whether the request of an ordinal has a term with this key.
@@ -455,7 +510,13 @@ impl Check<'_> {
         let mut terms = index.index.terms().iter();
         Ok(terms.any(|term| {
             term.class() != Class::Bitmap
-                && self.partition.keys.term(self.generation, term, 0).as_str().as_bytes() == key
+                && self
+                    .partition
+                    .keys
+                    .term(self.generation, term, 0)
+                    .as_str()
+                    .as_bytes()
+                    == key
         }))
     }
 }

@@ -239,7 +239,11 @@ async fn sources<'a>(
 ) -> Result<Vec<Source<'a>>, RedisError> {
     let plan = plan(listing.requests);
     let count = shared.partitions.len();
-    let start = if order == Order::NewestFirst { NEWEST } else { 0 };
+    let start = if order == Order::NewestFirst {
+        NEWEST
+    } else {
+        0
+    };
     let from: Vec<u64> = match place {
         Some(Place::Ordinals(places)) => places.clone(),
         _ => vec![start; count],
