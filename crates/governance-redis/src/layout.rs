@@ -152,7 +152,7 @@ mod tests {
         let prefix = |text| KeyPrefix::new(text).unwrap();
         for partitions in [1, 2, 16, 256] {
             let layout = Layout::new(&prefix("governance"), partitions);
-            let mut slots: Vec<u16> = layout.tags.iter().map(|tag| slot(tag)).collect();
+            let mut slots: Vec<u16> = layout.tags.iter().map(slot).collect();
             slots.sort_unstable();
             let widest = slots
                 .windows(2)

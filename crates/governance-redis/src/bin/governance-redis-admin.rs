@@ -71,7 +71,7 @@ fn status(text: &str) -> Result<Status, String> {
         .ok_or_else(|| format!("`{text}` is not a final status"))
 }
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a command says: as text, as JSON, and whether all is well.
 struct Answer {
