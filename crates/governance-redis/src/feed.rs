@@ -14,10 +14,9 @@ use redis_client::{
 };
 
 use crate::{
-    codec::Event,
+    codec::{Event, read_number, write_number},
     error::RedisError,
     partition::Partition,
-    query::{read_number, write_number},
     shared::Shared,
 };
 
@@ -323,7 +322,7 @@ async fn info(shared: &Shared, partition: &Partition) -> Result<Option<Info>, Re
 }
 
 fn event(entry: &Entry, token: FeedToken) -> Result<FeedEvent, RedisError> {
-    let event = Event::decode(&entry.payload).map_err(|_| RedisError::Reply("an event"))?;
+    let event = Event::decode(&entry.payload).ok_or(RedisError::Reply("an event"))?;
     let micros = i64::try_from(entry.id.millis.saturating_mul(1_000)).unwrap_or(i64::MAX);
     Ok(FeedEvent {
         token,

@@ -30,13 +30,13 @@ async fn fill(store: &RedisStore, ids: &SeededIds, count: usize) -> Vec<Arc<Muta
             .expires_in(Duration::from_secs(600))
             .asks(["bob", "carol"])
             .build();
-        store.create(Arc::clone(&request)).await.unwrap();
+        store.create(Arc::clone(&request)).await.expect("an answer");
         if i % 3 == 0 {
             let canceled = cancel(&request, act(ids));
             store
                 .try_store(Arc::clone(&canceled), request.revision())
                 .await
-                .unwrap();
+                .expect("an answer");
             requests.push(canceled);
         } else {
             requests.push(request);
@@ -51,7 +51,7 @@ async fn keys(server: &Server, pattern: &str) -> Vec<String> {
         .arg(pattern)
         .query_async(&mut admin)
         .await
-        .unwrap()
+        .expect("an answer")
 }
 
 #[tokio::test]

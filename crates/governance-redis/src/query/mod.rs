@@ -19,5 +19,4 @@ mod walk;
 
 pub(crate) use bits::Bits;
 pub(crate) use count::count;
-pub(crate) use place::{read_number, write_number};
 pub(crate) use walk::{Listing, refuse_deadline, walk};

@@ -2,6 +2,8 @@
 
 use governance_core::{Order, PageError};
 
+use crate::codec::{read_number, write_number};
+
 /// A position in a listing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Place {
@@ -85,32 +87,6 @@ impl Place {
         };
         Some((place, partitions))
     }
-}
-
-/// Seven bits a byte, the low ones first; the highest bit says that more follow.
-pub(crate) fn write_number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push((number & 0x7f) as u8);
-}
-
-pub(crate) fn read_number(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let part = u64::from(byte & 0x7f);
-        if shift == 63 && part > 1 {
-            return None;
-        }
-        number |= part << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use governance_core::{
 };
 use redis_client::{Operation, redis};
 
-use super::write::{before, event_of, not_found};
+use super::write::{before, encoded, event_of, not_found};
 use crate::{
     RedisStore,
     apply::{After, Answer, RecordWrite, Step},
@@ -201,7 +201,7 @@ impl RequestStore for RedisStore {
                 id: *id,
                 before: Some(before(&stored)),
                 after: None,
-                event: event.encode().map_err(|error| wrap(error.into()))?,
+                event: encoded(&event).map_err(wrap)?,
                 decisions: (0, 0),
                 in_full: false,
             };

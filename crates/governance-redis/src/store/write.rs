@@ -283,7 +283,7 @@ pub(super) fn state_step(
         key: partition.keys.state(&write.scope),
         expected: write.expected.get(),
         record: encode_state(&record, shared.options.compression),
-        event: event.encode()?,
+        event: encoded(&event)?,
     })
 }
 
@@ -305,7 +305,14 @@ pub(super) fn event_of(
             operation,
         },
     };
-    Ok(event.encode()?)
+    encoded(&event)
+}
+
+/// The bytes of an event.
+pub(super) fn encoded(event: &Event) -> Result<Vec<u8>, RedisError> {
+    event
+        .encode()
+        .ok_or(RedisError::Reply("an event of a kind that is not known"))
 }
 
 pub(super) fn before(stored: &Stored) -> Before {

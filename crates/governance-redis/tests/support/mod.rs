@@ -1,5 +1,9 @@
 //! Servers and stores for the tests of this crate.
-#![allow(dead_code, reason = "every test uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test is a crate of its own and uses a part of it"
+)]
 
 use std::sync::Arc;
 
