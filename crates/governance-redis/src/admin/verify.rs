@@ -5,6 +5,7 @@ use std::{
     fmt,
 };
 
+use futures_util::future::try_join_all;
 use governance_core::{RequestId, StoreError};
 use redis_client::{Key, Operation, redis};
 
@@ -21,6 +22,8 @@ use crate::{
 };
 
 const VERIFY: Operation = Operation::read("verify");
+/// Questions that are under way at the same time.
+const AT_ONCE: usize = 512;
 /// Findings that are listed; more are only counted.
 const LISTED: usize = 1_000;
 
@@ -205,9 +208,12 @@ impl Check<'_> {
             let mut first = chunk * CHUNK;
             while first < end {
                 let next = end.min(first + STEP);
-                for row in scan::rows(self.shared, self.partition, first, next).await? {
-                    self.row(&row, &mut expected, report).await?;
+                let rows = scan::rows(self.shared, self.partition, first, next).await?;
+                let mut listed = Vec::new();
+                for row in &rows {
+                    self.row(row, &mut expected, &mut listed, report).await?;
                 }
+                self.members(&listed, report).await?;
                 first = next;
             }
             self.bitmaps(chunk, &expected, report).await?;
@@ -215,10 +221,11 @@ impl Check<'_> {
         self.sets(report).await
     }
 
-    async fn row(
+    async fn row<'r>(
         &self,
-        row: &Row,
+        row: &'r Row,
         expected: &mut Expected,
+        listed: &mut Vec<(&'r Row, IndexTerm)>,
         report: &mut VerifyReport,
     ) -> Result<(), RedisError> {
         report.requests += 1;
@@ -263,8 +270,8 @@ impl Check<'_> {
                     .entry(term.clone())
                     .or_insert_with(Bits::none)
                     .insert(low);
-            } else if !self.has(row, term).await? {
-                self.settle(row.id, row.ordinal, term, report).await?;
+            } else {
+                listed.push((row, term.clone()));
             }
         }
         if let Some(due) = index.due() {
@@ -281,6 +288,23 @@ impl Check<'_> {
                     self.partition,
                     format!("{} due", row.id),
                 );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether sorted sets have what they should have.
+    async fn members(
+        &self,
+        listed: &[(&Row, IndexTerm)],
+        report: &mut VerifyReport,
+    ) -> Result<(), RedisError> {
+        for listed in listed.chunks(AT_ONCE) {
+            let found = listed.iter().map(|(row, term)| self.has(row, term));
+            for ((row, term), has) in listed.iter().zip(try_join_all(found).await?) {
+                if !has {
+                    self.settle(row.id, row.ordinal, term, report).await?;
+                }
             }
         }
         Ok(())
@@ -468,9 +492,10 @@ impl Check<'_> {
             range.arg(STEP).arg("WITHSCORES");
             let fence = &self.partition.keys.fence;
             let found: Vec<(Vec<u8>, f64)> = self.shared.query(VERIFY, fence, &range).await?;
-            for (member, score) in &found {
+            let belong = found.iter().map(|(_, score)| self.belongs(key, *score));
+            for ((member, score), belongs) in found.iter().zip(try_join_all(belong).await?) {
                 report.entries += 1;
-                if !self.belongs(key, *score).await? && self.still(key, member).await? {
+                if !belongs && self.still(key, member).await? {
                     let key = String::from_utf8_lossy(key);
                     let subject = format!("ordinal {score} in {key}");
                     report.add(FindingKind::Stray, self.partition, subject);
