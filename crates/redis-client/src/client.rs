@@ -6,9 +6,10 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Value};
 use tokio::time::Instant;
 
 use crate::{
+    access::Access,
     build::{BuildError, Stage},
     config::{Address, Config},
-    connect::{Job, PoolStatus, Routes},
+    connect::{Detour, Job, PoolStatus, Routes},
     connection::Connection,
     error::ClientError,
     exclusive::Exclusive,
@@ -239,7 +240,23 @@ impl Client {
         operation: Operation,
         command: &Cmd,
     ) -> Result<Vec<(Option<Address>, Result<Value, ClientError>)>, ClientError> {
-        let guard = self.enter(operation)?;
+        let started = Instant::now();
+        let work = self.ask_each(operation, command);
+        let result = crate::trace::command(self.instance(), operation, work).await;
+        let error = match &result {
+            Ok(answers) => answers.iter().find_map(|(_, answer)| answer.as_ref().err()),
+            Err(error) => Some(error),
+        };
+        self.report(operation, started, 1, error);
+        result
+    }
+
+    async fn ask_each(
+        &self,
+        operation: Operation,
+        command: &Cmd,
+    ) -> Result<Vec<(Option<Address>, Result<Value, ClientError>)>, ClientError> {
+        let _guard = self.enter(operation)?;
         let nodes = self.0.routes.primaries(operation).await?;
         let timeout = self.timeout(operation);
         let mut running = tokio::task::JoinSet::new();
@@ -269,7 +286,6 @@ impl Client {
                 answers[index].1 = Some(answer);
             }
         }
-        drop(guard);
         let unknown = || Err(ClientError::new(Signal::ConnectionLost, operation));
         let answers = answers.into_iter();
         Ok(answers
@@ -432,8 +448,8 @@ impl Client {
 
     pub(crate) const fn timeout_of(config: &Config, operation: Operation) -> Duration {
         match operation.access() {
-            crate::Access::Read => config.read_timeout,
-            crate::Access::Write => config.write_timeout,
+            Access::Read => config.read_timeout,
+            Access::Write => config.write_timeout,
         }
     }
 
@@ -499,15 +515,26 @@ impl Client {
         let mut attempts = 0;
         let work = self.attempt(operation, slot, job, started, &mut attempts);
         let result = crate::trace::command(self.instance(), operation, work).await;
+        self.report(operation, started, attempts, result.as_ref().err());
+        result
+    }
+
+    /// Tells the observer that a command ended.
+    pub(crate) fn report(
+        &self,
+        operation: Operation,
+        started: Instant,
+        attempts: u32,
+        error: Option<&ClientError>,
+    ) {
         self.0.observer.command(&crate::CommandEvent {
             instance: self.instance(),
             operation: operation.name(),
             access: operation.access(),
-            failure: result.as_ref().err().map(ClientError::signal),
+            failure: error.map(ClientError::signal),
             attempts,
             duration: started.elapsed(),
         });
-        result
     }
 
     /// Sends a job until it has an answer, an error that matters, or no time left.
@@ -537,31 +564,21 @@ impl Client {
                 Ok(node) => {
                     let error = match node.lease(operation).await {
                         Ok(lease) => {
-                            let health = lease.health();
-                            match lease
-                                .send(job, asking, timeout)
-                                .await
-                                .and_then(|a| checked(a, job))
-                            {
+                            let answers = lease.send(job, asking, timeout).await;
+                            match answers.and_then(|answers| checked(answers, job)) {
                                 Ok(answers) => return Ok(answers),
-                                Err(error) => {
-                                    let error = classify(error, Phase::Command, operation);
-                                    if error.signal() == Signal::ReadOnly {
-                                        health.mark_broken();
-                                    }
-                                    error
-                                }
+                                Err(error) => classify(error, Phase::Command, operation),
                             }
                         }
                         Err(error) => error,
                     };
                     match self.0.routes.learn(&node, &error) {
-                        crate::connect::Detour::AskAt(address) if detours < MAX_DETOURS => {
+                        Detour::AskAt(address) if detours < MAX_DETOURS => {
                             detours += 1;
                             ask_at = Some(address);
                             continue;
                         }
-                        crate::connect::Detour::NewRoute if detours < MAX_DETOURS => {
+                        Detour::NewRoute if detours < MAX_DETOURS => {
                             detours += 1;
                             continue;
                         }
@@ -569,7 +586,7 @@ impl Client {
                     }
                 }
             };
-            let read = operation.access() == crate::Access::Read;
+            let read = operation.access() == Access::Read;
             if read && error.signal() == Signal::ConnectionLost && !lost_once {
                 lost_once = true;
                 self.0
