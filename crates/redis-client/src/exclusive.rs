@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use crate::{
     access::Access,
-    client::{Client, decode},
+    client::Client,
     connect::{Node, NodeManager},
+    dispatch::decode,
     error::ClientError,
     operation::Operation,
     script::ScriptCall,
