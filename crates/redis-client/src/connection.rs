@@ -30,10 +30,7 @@ impl Connection {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
-            let answer = self
-                .client
-                .command(self.operation, Some(self.slot), cmd)
-                .await;
+            let answer = self.client.one(self.operation, Some(self.slot), cmd).await;
             answer.map_err(to_driver)
         })
     }

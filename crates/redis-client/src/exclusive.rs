@@ -7,11 +7,13 @@ use redis::{
     Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike,
     aio::MultiplexedConnection,
 };
+use tokio::time::Instant;
 
 use crate::{
     access::Access,
-    client::{Client, decode},
+    client::Client,
     connect::{Node, NodeManager},
+    dispatch::decode,
     error::ClientError,
     operation::Operation,
     script::ScriptCall,
@@ -102,6 +104,19 @@ impl Exclusive {
         operation: Operation,
         command: &Cmd,
     ) -> Result<T, ClientError> {
+        let started = Instant::now();
+        let client = self.client.clone();
+        let work = self.query_unobserved(operation, command);
+        let result = crate::trace::command(client.instance(), operation, work).await;
+        client.report(operation, started, 1, result.as_ref().err());
+        result
+    }
+
+    async fn query_unobserved<T: FromRedisValue>(
+        &mut self,
+        operation: Operation,
+        command: &Cmd,
+    ) -> Result<T, ClientError> {
         let client = self.client.clone();
         let _guard = client.enter(operation)?;
         let block = self.block;
@@ -146,6 +161,21 @@ impl Exclusive {
         wait: Duration,
     ) -> Result<Replicated<T>, ClientError> {
         let operation = call.script().operation();
+        let started = Instant::now();
+        let client = self.client.clone();
+        let work = self.replicated_unobserved(operation, call, replicas, wait);
+        let result = crate::trace::command(client.instance(), operation, work).await;
+        client.report(operation, started, 1, result.as_ref().err());
+        result
+    }
+
+    async fn replicated_unobserved<T: FromRedisValue>(
+        &mut self,
+        operation: Operation,
+        call: &ScriptCall<'_>,
+        replicas: u32,
+        wait: Duration,
+    ) -> Result<Replicated<T>, ClientError> {
         call.slot()?;
         let client = self.client.clone();
         let _guard = client.enter(operation)?;

@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod connect;
 mod connection;
+mod dispatch;
 mod error;
 mod exclusive;
 mod health;

@@ -1,4 +1,5 @@
 //! A cluster: routing, redirections, slots that move, nodes that fail.
+#![expect(clippy::unwrap_used, reason = "helpers of tests unwrap as tests do")]
 
 mod common;
 

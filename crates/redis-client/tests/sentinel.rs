@@ -1,4 +1,5 @@
 //! A master that sentinels watch.
+#![expect(clippy::unwrap_used, reason = "helpers of tests unwrap as tests do")]
 
 mod common;
 

@@ -84,8 +84,8 @@ impl fmt::Display for Problem {
             Self::UnreadableFile => "names a file that cannot be read",
             Self::NotACertificate => "names a file without PEM certificates",
             Self::FeatureMissing => "needs a feature this program was built without",
-            Self::Prefix(problem) => return problem.fmt(f),
-            Self::Name(problem) => return problem.fmt(f),
+            Self::Prefix(problem) => problem.text(),
+            Self::Name(problem) => problem.text(),
         })
     }
 }

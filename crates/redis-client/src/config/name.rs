@@ -29,13 +29,13 @@ pub struct InstanceName(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// Nothing, or nothing but blanks. The nameless instance is the default one.
-    #[error("the name of an instance is blank")]
+    #[error("the name of an instance {}", self.text())]
     Blank,
     /// A character a name may not have, or a name of more than 64.
-    #[error("the name of an instance has a character that is not allowed, or too many")]
+    #[error("the name of an instance {}", self.text())]
     Character,
     /// A word that already follows `REDIS_` in a variable of its own.
-    #[error("the name of an instance is the first word of a setting")]
+    #[error("the name of an instance {}", self.text())]
     Reserved,
 }
 
@@ -47,6 +47,14 @@ impl InvalidName {
             Self::Blank => "instance.blank",
             Self::Character => "instance.character",
             Self::Reserved => "instance.reserved",
+        }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Blank => "is blank",
+            Self::Character => "has a character that is not allowed, or too many of them",
+            Self::Reserved => "is the first word of a setting",
         }
     }
 }

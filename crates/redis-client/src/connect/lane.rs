@@ -190,9 +190,4 @@ impl Lease {
             pooled.answered = answered;
         }
     }
-
-    /// Makes the next caller use another connection.
-    pub(crate) fn health(&self) -> Arc<Health> {
-        Arc::clone(&self.health)
-    }
 }

@@ -31,15 +31,13 @@ pub struct KeyPrefix(Arc<str>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPrefix {
     /// Two `:` in a row, or one at the start.
-    #[error("has an empty part")]
+    #[error("the key prefix {}", self.text())]
     EmptyPart,
     /// A character that a prefix may not have.
-    #[error(
-        "has a character that is not allowed: blanks, control characters and any of {{}}[]*?\\%"
-    )]
+    #[error("the key prefix {}", self.text())]
     Character,
     /// Longer than [`KeyPrefix::MAX_BYTES`].
-    #[error("is longer than {} bytes", KeyPrefix::MAX_BYTES)]
+    #[error("the key prefix {}", self.text())]
     TooLong,
 }
 
@@ -51,6 +49,16 @@ impl InvalidPrefix {
             Self::EmptyPart => "prefix.empty_part",
             Self::Character => "prefix.character",
             Self::TooLong => "prefix.too_long",
+        }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::EmptyPart => "has an empty part",
+            Self::Character => {
+                "has a character that is not allowed: a blank, a control character or one of {}[]*?\\%"
+            }
+            Self::TooLong => "is longer than 256 bytes",
         }
     }
 }

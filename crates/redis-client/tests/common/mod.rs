@@ -1,5 +1,6 @@
 //! What the suites share.
 #![allow(dead_code, reason = "every suite uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests unwrap as tests do")]
 
 use redis_client::{Client, Config, ConfigBuilder, Key, Operation, Script, redis};
 use redis_harness::unique_prefix;
