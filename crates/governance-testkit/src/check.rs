@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use governance_core::{
-    Conflict, Creation, MutationRequest, Order, PageRequest, Provider, RequestId, RequestQuery,
-    Scope, StoreError, StoreErrorKind, WriteCertainty, Written,
+    ApprovalQuery, ApprovalView, Conflict, Creation, DecisionQuery, DecisionView, MutationRequest,
+    Order, PageRequest, Provider, RequestId, RequestQuery, Scope, StoreError, StoreErrorKind,
+    WriteCertainty, Written,
 };
 
 /// The error, which has to be of this kind and must not leave the outcome open.
@@ -121,4 +122,57 @@ pub(crate) fn distinct(ids: &[RequestId]) -> BTreeSet<RequestId> {
     let set: BTreeSet<_> = ids.iter().copied().collect();
     assert_eq!(set.len(), ids.len(), "something is listed twice");
     set
+}
+
+/// All pages of requirements, joined.
+pub(crate) async fn approvals(
+    store: &dyn Provider,
+    query: &ApprovalQuery,
+    limit: u16,
+    order: Order,
+) -> Vec<ApprovalView> {
+    let mut page = PageRequest::first(limit).expect("a limit").order(order);
+    let mut views = Vec::new();
+    for _ in 0..100_000 {
+        let next = store.approvals(query, &page).await.expect("a page");
+        views.extend(next.items);
+        match next.next {
+            Some(cursor) => page = page.after(cursor),
+            None => return views,
+        }
+    }
+    panic!("the walk does not end");
+}
+
+/// All pages of decisions, joined.
+pub(crate) async fn decisions(
+    store: &dyn Provider,
+    query: &DecisionQuery,
+    limit: u16,
+    order: Order,
+) -> Vec<DecisionView> {
+    let page = PageRequest::first(limit).expect("a limit").order(order);
+    decisions_from(store, query, page).await
+}
+
+/// This page of decisions and all that follow it, joined.
+pub(crate) async fn decisions_from(
+    store: &dyn Provider,
+    query: &DecisionQuery,
+    mut page: PageRequest,
+) -> Vec<DecisionView> {
+    let mut views = Vec::new();
+    for _ in 0..100_000 {
+        let next = store.decisions(query, &page).await.expect("a page");
+        assert!(
+            next.items.len() <= usize::from(page.limit()),
+            "more than was asked for"
+        );
+        views.extend(next.items);
+        match next.next {
+            Some(cursor) => page = page.after(cursor),
+            None => return views,
+        }
+    }
+    panic!("the walk does not end");
 }

@@ -18,7 +18,7 @@ use crate::fixtures::{RequestBuilder, SeededIds, VirtualClock, actor};
 /// use std::sync::Arc;
 /// use async_trait::async_trait;
 /// use governance_core::Provider;
-/// use governance_testkit::{ProviderHarness, fixtures::VirtualClock};
+/// use governance_testkit::{ProviderHarness, fixtures::VirtualClock, model::ModelStore};
 ///
 /// struct Harness;
 ///

@@ -1,4 +1,4 @@
-//! Conformance suite, generators and reference model for providers of governance-core.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod harness;
@@ -13,3 +13,4 @@ pub mod suite;
 
 pub use async_trait::async_trait;
 pub use harness::{ProviderHarness, Trial};
+pub use proptest;

@@ -77,6 +77,7 @@ macro_rules! conformance_tests {
                 equal_deadlines_are_all_listed,
                 paging_finds_everything_once,
                 cursor_survives_its_text,
+                paging_with_writes_between_pages,
                 paging_under_writes,
                 foreign_cursor_is_refused,
                 malformed_cursor_is_refused,

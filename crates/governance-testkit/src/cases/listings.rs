@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use governance_core::{
-    ApprovalQuery, ApprovalRules, ApprovalView, DecisionCategory, DecisionQuery, DecisionView,
-    Membership, MutationRequest, Order, PageRequest, Provider, RequestQuery, Requirement,
-    RequirementStatus, Selector, Status, StoreErrorKind, TenantId, TimeRange, approval_views,
+    ApprovalQuery, ApprovalRules, DecisionCategory, DecisionQuery, DecisionView, Membership,
+    MutationRequest, Order, PageRequest, RequestQuery, Requirement, RequirementStatus, Selector,
+    Status, StoreErrorKind, TenantId, TimeRange, approval_views,
 };
 
 use crate::{
@@ -19,48 +19,6 @@ fn everything() -> RequestQuery {
 
 fn page(limit: u16, order: Order) -> PageRequest {
     PageRequest::first(limit).expect("a limit").order(order)
-}
-
-async fn approvals(
-    store: &dyn Provider,
-    query: &ApprovalQuery,
-    limit: u16,
-    order: Order,
-) -> Vec<ApprovalView> {
-    let mut page = page(limit, order);
-    let mut views = Vec::new();
-    for _ in 0..10_000 {
-        let next = store.approvals(query, &page).await.expect("a page");
-        views.extend(next.items);
-        match next.next {
-            Some(cursor) => page = page.after(cursor),
-            None => return views,
-        }
-    }
-    panic!("the walk does not end");
-}
-
-async fn decisions(
-    store: &dyn Provider,
-    query: &DecisionQuery,
-    limit: u16,
-    order: Order,
-) -> Vec<DecisionView> {
-    let mut page = page(limit, order);
-    let mut views = Vec::new();
-    for _ in 0..10_000 {
-        let next = store.decisions(query, &page).await.expect("a page");
-        assert!(
-            next.items.len() <= usize::from(limit),
-            "more than asked for"
-        );
-        views.extend(next.items);
-        match next.next {
-            Some(cursor) => page = page.after(cursor),
-            None => return views,
-        }
-    }
-    panic!("the walk does not end");
 }
 
 /// Two stages: two leads, then bob.
@@ -122,11 +80,11 @@ pub async fn approvals_stand_as_they_stand(trial: &Trial) {
             .flat_map(|request| approval_views(&query, request, trial.start()))
             .collect();
         for limit in [1, 2, 1_000] {
-            let found = approvals(store, &query, limit, Order::Submission).await;
+            let found = check::approvals(store, &query, limit, Order::Submission).await;
             assert_eq!(found, wanted, "{query:?} by {limit}");
         }
     }
-    let open = approvals(store, &of_all.clone().open(), 10, Order::Submission).await;
+    let open = check::approvals(store, &of_all.clone().open(), 10, Order::Submission).await;
     let open: Vec<_> = open.iter().map(|view| (view.request, view.stage)).collect();
     let id = |i: usize| *all[i].id();
     assert_eq!(open, [(id(0), 1), (id(1), 1), (id(2), 2)]);
@@ -142,7 +100,7 @@ pub async fn approvals_newest_first(trial: &Trial) {
         .flat_map(|request| approval_views(&query, request, trial.start()))
         .collect();
     for limit in [1, 3, 1_000] {
-        let found = approvals(&**trial.store(), &query, limit, Order::NewestFirst).await;
+        let found = check::approvals(&**trial.store(), &query, limit, Order::NewestFirst).await;
         assert_eq!(found, wanted);
     }
 }
@@ -179,9 +137,9 @@ pub async fn decisions_in_the_order_they_were_stored(trial: &Trial) {
         views.iter().map(place).collect()
     };
     for limit in [1, 3, 1_000] {
-        let found = decisions(store, &query, limit, Order::Submission).await;
+        let found = check::decisions(store, &query, limit, Order::Submission).await;
         assert_eq!(places(&found), wanted, "by {limit}");
-        let mut found = places(&decisions(store, &query, limit, Order::NewestFirst).await);
+        let mut found = places(&check::decisions(store, &query, limit, Order::NewestFirst).await);
         found.reverse();
         assert_eq!(found, wanted, "newest first by {limit}");
     }
@@ -213,7 +171,7 @@ pub async fn decisions_are_filtered(trial: &Trial) {
             .map(|view| (view.request, view.decision.seq()))
             .collect();
         wanted.sort_unstable();
-        let found = decisions(store, &query, 2, Order::Submission).await;
+        let found = check::decisions(store, &query, 2, Order::Submission).await;
         let mut found: Vec<_> = found
             .iter()
             .map(|view| (view.request, view.decision.seq()))
@@ -222,7 +180,7 @@ pub async fn decisions_are_filtered(trial: &Trial) {
         assert_eq!(found, wanted, "{query:?}");
     }
     let granted = of_all.codes(["approval.granted"]);
-    let granted = decisions(store, &granted, 10, Order::Submission).await;
+    let granted = check::decisions(store, &granted, 10, Order::Submission).await;
     assert_eq!(granted.len(), 3, "one vote, then two");
 }
 
@@ -250,7 +208,7 @@ pub async fn decisions_after_a_purge(trial: &Trial) {
         .await
         .expect("a purge");
     let rest = page(1_000, Order::Submission).after(cursor);
-    let rest = store.decisions(&query, &rest).await.expect("a page").items;
+    let rest = check::decisions_from(store, &query, rest).await;
     let rest: Vec<_> = rest
         .iter()
         .map(|view| (view.request, view.decision.seq()))

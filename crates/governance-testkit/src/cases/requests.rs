@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use governance_core::{
-    Act, Conflict, Count, Creation, DecisionQuery, IdSource as _, PageRequest, RequestQuery,
-    Revision, Status, StoreErrorKind, TenantId,
+    Act, ApprovalQuery, Conflict, Count, Creation, DecisionQuery, Filter, IdSource as _, Order,
+    RequestQuery, Revision, Status, StoreErrorKind, TenantId,
 };
 
 use crate::{
@@ -311,9 +311,7 @@ pub async fn purge_removes_from_every_listing(trial: &Trial) {
         everything.clone().statuses(Status::ALL),
         everything.clone().states([scope("a").state_id]),
         everything.clone().recent_outcomes(),
-        everything
-            .clone()
-            .excluding(governance_core::Filter::nothing()),
+        everything.clone().excluding(Filter::nothing()),
         RequestQuery::all_tenants(),
     ] {
         assert_eq!(check::found(store, &query).await, [*kept.id()], "{query:?}");
@@ -328,25 +326,13 @@ pub async fn purge_removes_from_every_listing(trial: &Trial) {
         .clone()
         .decided_by([crate::fixtures::actor_id("bob")]);
     assert_eq!(check::found(store, &voted).await, []);
-    let page = PageRequest::first(100).expect("a limit");
-    let approvals = governance_core::ApprovalQuery::of(everything.clone());
-    let approvals = store.approvals(&approvals, &page).await.expect("a page");
-    assert!(
-        approvals
-            .items
-            .iter()
-            .all(|view| view.request != *gone.id())
-    );
-    let decisions = store
-        .decisions(&DecisionQuery::of(everything.clone()), &page)
-        .await;
-    let decisions = decisions.expect("a page");
-    assert!(
-        decisions
-            .items
-            .iter()
-            .all(|view| view.request == *kept.id())
-    );
+    let approvals = ApprovalQuery::of(everything.clone());
+    let approvals = check::approvals(store, &approvals, 100, Order::Submission).await;
+    assert!(approvals.iter().all(|view| view.request != *gone.id()));
+    let decisions = DecisionQuery::of(everything.clone());
+    let decisions = check::decisions(store, &decisions, 100, Order::Submission).await;
+    assert!(decisions.iter().all(|view| view.request == *kept.id()));
+    assert_eq!(decisions.len(), kept.decisions().len());
     let count = store.count(&everything.statuses([Status::Canceled])).await;
     assert!(matches!(
         count,

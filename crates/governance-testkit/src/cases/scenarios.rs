@@ -403,10 +403,7 @@ pub async fn amendments_are_recorded(trial: &Trial) {
     assert_eq!(amended.reason().map(|r| r.as_str()), Some("ticket 12"));
     settled(trial, &amended).await;
     let due = governor.query().due_by(deadline);
-    let page = PageRequest::first(10)
-        .expect("a limit")
-        .order(Order::Deadline);
-    let found = governor.requests(&due, &page).await.expect("a page").items;
+    let found = check::walk(&**trial.store(), &due, Order::Deadline, 10).await;
     assert_eq!(check::ids(&found), [id]);
     let past = trial.start();
     let refused = governor

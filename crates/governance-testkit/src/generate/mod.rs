@@ -1,9 +1,10 @@
 //! Generators for property tests: people, requests, whole lives of requests, votes, filters and
 //! queries. All of them shrink.
 //!
-//! Names are drawn from a few, so that what is generated meets: [`people`], [`tenants`] and so on
-//! are small worlds. What a generator gives is plain data with a way to make the thing itself
-//! ([`RequestSpec::submit`], [`ActSpec::take`]), so a failing example can be read.
+//! Names are drawn from a few, so that what is generated meets: there are [`PEOPLE`] people, and
+//! [`TENANTS`] tenants with [`STATES`] states each. What a generator gives is plain data with a way
+//! to make the thing itself ([`RequestSpec::submit`], [`ActSpec::take`]), so a failing example can
+//! be read.
 
 mod acts;
 mod queries;

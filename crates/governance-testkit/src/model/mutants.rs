@@ -511,3 +511,51 @@ caught! {
 fn every_flaw_is_tried() {
     assert_eq!(FLAWS.len(), Flaw::NoClock as usize + 1);
 }
+
+/// Flaws that a random run shows too. The others need a race, a restart, or a call no run makes.
+const SHOWN_BY_A_RUN: &[Flaw] = &[
+    Flaw::NoRevisionCheck,
+    Flaw::NoHistoryCheck,
+    Flaw::NoReplay,
+    Flaw::MissingIsConflict,
+    Flaw::KeyNotUnique,
+    Flaw::KeyLost,
+    Flaw::IndexNotUpdated,
+    Flaw::PurgeLeavesIndex,
+    Flaw::PurgeTakesAll,
+    Flaw::TenantIgnored,
+    Flaw::PageRepeats,
+    Flaw::PageSkips,
+    Flaw::NoDeadlineOrder,
+    Flaw::CountTooHigh,
+    Flaw::DeleteForgetsVersion,
+    Flaw::TornCommit,
+    Flaw::SecondNotChecked,
+    Flaw::FeedWithoutStates,
+    Flaw::FeedWithoutBefore,
+];
+
+#[test]
+fn a_random_run_shows_most_flaws() {
+    use proptest::{
+        strategy::{Strategy as _, ValueTree as _},
+        test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    for flaw in SHOWN_BY_A_RUN {
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        let ops = super::ops(VirtualClock::START, 100);
+        let shown = (0..200).any(|_| {
+            let ops = ops.new_tree(&mut runner).unwrap().current();
+            runtime.block_on(async {
+                let (store, ()) = Harness(*flaw).fresh().await;
+                super::run(&store, None, &ops).await.is_err()
+            })
+        });
+        assert!(shown, "no run showed {flaw:?}");
+    }
+}
