@@ -24,13 +24,14 @@ async fn a_write_is_confirmed_by_replicas_or_its_outcome_is_unknown() {
         .exec_async(&mut admin)
         .await
         .unwrap();
+    let told = primary.connection().await;
     poll_until("the replica to follow", async || {
         let info: String = redis::cmd("INFO")
             .arg("replication")
-            .query_async(&mut admin.clone())
+            .query_async(&mut told.clone())
             .await
             .ok()?;
-        info.contains("master_link_status:up").then_some(())
+        info.contains("state=online").then_some(())
     })
     .await;
     let tier = |replicas, strictness| {
