@@ -1,0 +1,12 @@
+//! For operators: checking, repairing, counting and purging a store while it is in use.
+
+mod purge;
+mod rebuild;
+mod scan;
+mod stats;
+mod verify;
+
+pub use purge::PurgeReport;
+pub use rebuild::RebuildReport;
+pub use stats::{PartitionStats, Stats};
+pub use verify::{Finding, FindingKind, VerifyReport};

@@ -1,0 +1,230 @@
+//! Builds the index anew beside the old one, then takes it into use.
+//!
+//! The fence tells every writer to maintain both generations while the new one is filled, so
+//! nothing is missed and nobody waits.
+
+use std::{sync::Arc, time::Duration};
+
+use governance_core::StoreError;
+use redis_client::{Operation, redis};
+
+use super::scan::{self, Row, STEP};
+use crate::{
+    RedisStore,
+    apply::{After, Answer, Before, RecordWrite, Step},
+    codec::Frame,
+    error::RedisError,
+    index::IndexRecord,
+    keys::CHUNK,
+    layout::Fence,
+    partition::Partition,
+    script::FENCE,
+    shared::{Shared, decode},
+};
+
+const REBUILD: Operation = Operation::write("rebuild");
+/// How long keys of the old generation stay for readers that are under way.
+const GRACE: Duration = Duration::from_secs(1);
+/// How often a request is tried that others keep writing to.
+const ATTEMPTS: usize = 64;
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RebuildReport {
+    requests: u64,
+    changed: u64,
+    unreadable: u64,
+}
+
+impl RebuildReport {
+    /// Requests that were indexed.
+    #[must_use]
+    pub const fn requests(self) -> u64 {
+        self.requests
+    }
+
+    /// Those that were indexed under something else before.
+    #[must_use]
+    pub const fn changed(self) -> u64 {
+        self.changed
+    }
+
+    /// Those whose document cannot be read. They are indexed as their record says they were; those
+    /// whose record does not even tell that are not indexed any more.
+    #[must_use]
+    pub const fn unreadable(self) -> u64 {
+        self.unreadable
+    }
+}
+
+impl RedisStore {
+    /// Builds the index anew from the documents, while the store is in use. A rebuild that was
+    /// broken off is begun anew by the next.
+    ///
+    /// Every process that writes has to know this version's index. Run one rebuild at a time.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Timeout` and the like. The old index stays in use.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves a half-built generation that writers maintain; run it again.
+    ///
+    /// # Round trips
+    ///
+    /// In proportion to the number of requests.
+    pub async fn rebuild(&self) -> Result<RebuildReport, StoreError> {
+        let mut report = RebuildReport::default();
+        for partition in &self.shared.partitions {
+            rebuild(&self.shared, partition, &mut report)
+                .await
+                .map_err(|error| error.at("rebuild"))?;
+        }
+        Ok(report)
+    }
+}
+
+async fn rebuild(
+    shared: &Shared,
+    partition: &Partition,
+    report: &mut RebuildReport,
+) -> Result<(), RedisError> {
+    let before = shared.fence(partition).await?;
+    // A generation that was begun and left is not gone on with: nobody knows how far it came.
+    let building = before.building.max(before.active) + 1;
+    let during = raise(shared, partition, before, before.active, building).await?;
+    if before.building != 0 {
+        drop_generation(shared, partition, before.building).await?;
+    }
+    // What is created from now on is in both.
+    let newest = scan::counters(shared, partition).await?.ordinals;
+    let mut first = 0;
+    while first < newest {
+        let end = newest.min(first + STEP).min((first / CHUNK + 1) * CHUNK);
+        for row in scan::rows(shared, partition, first, end).await? {
+            index(shared, partition, &row, report).await?;
+        }
+        first = end;
+    }
+    raise(shared, partition, during, building, 0).await?;
+    tokio::time::sleep(GRACE).await;
+    drop_generation(shared, partition, before.active).await
+}
+
+/// Changes the fence, if nobody else has meanwhile.
+async fn raise(
+    shared: &Shared,
+    partition: &Partition,
+    from: Fence,
+    active: u16,
+    building: u16,
+) -> Result<Fence, RedisError> {
+    let to = Fence {
+        active,
+        building,
+        epoch: from.epoch + 1,
+    };
+    let call = FENCE
+        .call()
+        .key(&partition.keys.fence)
+        .arg(from.to_string())
+        .arg(to.to_string());
+    let told: String = shared.invoke(&call).await?;
+    if told != to.to_string() {
+        return Err(RedisError::Fenced);
+    }
+    partition.learn_fence(to);
+    Ok(to)
+}
+
+/// Brings one request into the generation that is built.
+async fn index(
+    shared: &Shared,
+    partition: &Partition,
+    row: &Row,
+    report: &mut RebuildReport,
+) -> Result<(), RedisError> {
+    let mut frame = row.frame.clone();
+    for _ in 0..ATTEMPTS {
+        let Some(bytes) = frame else {
+            return Ok(());
+        };
+        let Ok(old) = Frame::salvage(&bytes) else {
+            report.unreadable += 1;
+            return Ok(());
+        };
+        let (after, changed, unreadable) = match decode(&bytes) {
+            Ok(stored) => {
+                let new = IndexRecord::of(&stored.request);
+                let place = (stored.ordinal, stored.stamp);
+                let frame = shared.encode(&stored.request, &new, place)?;
+                let changed = new != old.index;
+                (
+                    After {
+                        frame,
+                        index: Arc::new(new),
+                    },
+                    changed,
+                    false,
+                )
+            }
+            Err(_) => {
+                let index = Arc::new(old.index.clone());
+                let frame = bytes.to_vec();
+                (After { frame, index }, false, true)
+            }
+        };
+        let record = RecordWrite {
+            id: row.id,
+            before: Some(Before {
+                block: old.block,
+                ordinal: old.head.ordinal,
+                index: Arc::new(old.index),
+            }),
+            after: Some(after),
+            event: Vec::new(),
+            decisions: (0, 0),
+            in_full: true,
+        };
+        let step = Step {
+            records: vec![record],
+            state: None,
+        };
+        match shared.apply(partition, &step).await? {
+            Answer::Done { .. } => {
+                shared.documents.forget(&row.id);
+                report.requests += 1;
+                report.changed += u64::from(changed);
+                report.unreadable += u64::from(unreadable);
+                return Ok(());
+            }
+            Answer::Conflict { stored, .. } => frame = (!stored.is_empty()).then_some(stored),
+            _ => return Err(RedisError::Reply("apply")),
+        }
+    }
+    Err(RedisError::Fenced)
+}
+
+/// Removes everything of a generation.
+async fn drop_generation(
+    shared: &Shared,
+    partition: &Partition,
+    generation: u16,
+) -> Result<(), RedisError> {
+    for kind in ["b", "z", "q", "x"] {
+        let keys = scan::keys(shared, partition, &format!("{kind}{generation}:")).await?;
+        for keys in keys.chunks(100) {
+            let mut unlink = redis::cmd("UNLINK");
+            unlink.arg(keys);
+            shared
+                .query::<u64>(REBUILD, &partition.keys.fence, &unlink)
+                .await?;
+        }
+    }
+    let dictionary = partition.keys.dictionary(generation);
+    let mut unlink = redis::cmd("UNLINK");
+    unlink.arg(&dictionary);
+    shared.query::<u64>(REBUILD, &dictionary, &unlink).await?;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Reads a partition from its first request to its last, in bounded steps.
+
+use bytes::Bytes;
+use governance_core::RequestId;
+use redis_client::{Key, Operation, redis};
+
+use crate::{
+    cache::IdSlot,
+    error::RedisError,
+    keys::CHUNK,
+    partition::{Counters, Partition},
+    shared::Shared,
+};
+
+const SCAN: Operation = Operation::read("admin_scan");
+/// Requests of one step.
+pub(super) const STEP: u64 = 200;
+
+/// An entry of the id table, with the record it leads to.
+pub(super) struct Row {
+    pub(super) ordinal: u64,
+    pub(super) id: RequestId,
+    pub(super) stamp: u64,
+    pub(super) frame: Option<Bytes>,
+}
+
+/// The counters as they are now.
+pub(super) async fn counters(
+    shared: &Shared,
+    partition: &Partition,
+) -> Result<Counters, RedisError> {
+    let key = [partition.keys.counters.clone()];
+    let value = shared.mget(SCAN, partition, &key).await?.pop().flatten();
+    Counters::read(value.as_deref())
+}
+
+/// The rows of some ordinals of one chunk. Two round trips.
+pub(super) async fn rows(
+    shared: &Shared,
+    partition: &Partition,
+    first: u64,
+    end: u64,
+) -> Result<Vec<Row>, RedisError> {
+    let key = partition.keys.ids(first / CHUNK);
+    let width = IdSlot::BYTES as u64;
+    let skip = first / CHUNK * CHUNK;
+    let mut range = redis::cmd("GETRANGE");
+    range
+        .arg(&key)
+        .arg((first - skip) * width)
+        .arg((end - skip) * width - 1);
+    let table: Vec<u8> = shared.query(SCAN, &key, &range).await?;
+    let slots: Vec<(u64, IdSlot)> = (first..)
+        .zip(table.chunks(IdSlot::BYTES))
+        .filter_map(|(ordinal, slot)| Some((ordinal, IdSlot::read(slot)?)))
+        .collect();
+    let keys: Vec<Key> = slots
+        .iter()
+        .map(|(_, slot)| partition.keys.request(&slot.id))
+        .collect();
+    let mut frames = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(64) {
+        frames.extend(shared.mget(SCAN, partition, keys).await?);
+    }
+    let rows = slots
+        .into_iter()
+        .zip(frames)
+        .map(|((ordinal, slot), frame)| Row {
+            ordinal,
+            id: slot.id,
+            stamp: slot.stamp,
+            frame,
+        });
+    Ok(rows.collect())
+}
+
+/// Members of a set.
+pub(super) async fn names(shared: &Shared, key: &Key) -> Result<Vec<String>, RedisError> {
+    let mut members = redis::cmd("SMEMBERS");
+    members.arg(key);
+    let names: Vec<Vec<u8>> = shared.query(SCAN, key, &members).await?;
+    Ok(names
+        .into_iter()
+        .map(|name| String::from_utf8_lossy(&name).into_owned())
+        .collect())
+}
+
+/// Every key of the partition that begins like this, on the node that has the partition.
+pub(super) async fn keys(
+    shared: &Shared,
+    partition: &Partition,
+    start: &str,
+) -> Result<Vec<Vec<u8>>, RedisError> {
+    let fence = &partition.keys.fence;
+    // The fence is `<prefix>:{<tag>}:v`; neither prefix nor tag can hold a character of a pattern.
+    let base = fence.as_str().strip_suffix('v').unwrap_or(fence.as_str());
+    let pattern = format!("{base}{start}*");
+    let (mut cursor, mut found) = (0_u64, Vec::new());
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
+            .arg("MATCH")
+            .arg(&pattern)
+            .arg("COUNT")
+            .arg(1_000);
+        let (next, keys): (u64, Vec<Vec<u8>>) = shared.query(SCAN, fence, &scan).await?;
+        found.extend(keys);
+        if next == 0 {
+            found.sort_unstable();
+            found.dedup();
+            return Ok(found);
+        }
+        cursor = next;
+    }
+}

@@ -1,0 +1,547 @@
+//! Compares documents and indexes, in both directions.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use futures_util::future::try_join_all;
+use governance_core::{RequestId, StoreError};
+use redis_client::{Key, Operation, redis};
+
+use super::scan::{self, Row, STEP};
+use crate::{
+    RedisStore,
+    codec::Frame,
+    error::RedisError,
+    index::{Class, IndexRecord, IndexTerm},
+    keys::CHUNK,
+    partition::Partition,
+    query::Bits,
+    shared::{Shared, decode, full_text},
+};
+
+const VERIFY: Operation = Operation::read("verify");
+/// Questions that are under way at the same time.
+const AT_ONCE: usize = 512;
+/// Findings that are listed; more are only counted.
+const LISTED: usize = 1_000;
+
+/// What is wrong with something.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// The record of a request cannot be read.
+    Unreadable,
+    /// The history of a request is not whole.
+    History,
+    /// An entry of the id table leads to no request, or to another.
+    Dangling,
+    /// The record says it is indexed under something else than it should be.
+    Outdated,
+    /// A request is not found by something it should be found by.
+    Missing,
+    /// The index has something that no request has.
+    Stray,
+}
+
+impl FindingKind {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::History => "history",
+            Self::Dangling => "dangling",
+            Self::Outdated => "outdated",
+            Self::Missing => "missing",
+            Self::Stray => "stray",
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    kind: FindingKind,
+    partition: u16,
+    subject: String,
+}
+
+impl Finding {
+    /// What is wrong.
+    #[must_use]
+    pub const fn kind(&self) -> FindingKind {
+        self.kind
+    }
+
+    /// In which partition.
+    #[must_use]
+    pub const fn partition(&self) -> u16 {
+        self.partition
+    }
+
+    /// With what.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} in partition {}: {}",
+            self.kind.as_str(),
+            self.partition,
+            self.subject
+        )
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    requests: u64,
+    entries: u64,
+    count: u64,
+    findings: Vec<Finding>,
+}
+
+impl VerifyReport {
+    /// Requests that were read.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Index entries that were compared.
+    #[must_use]
+    pub const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// How many things are wrong.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first of them.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.count == 0
+    }
+
+    fn add(&mut self, kind: FindingKind, partition: &Partition, subject: impl Into<String>) {
+        self.count += 1;
+        if self.findings.len() < LISTED {
+            self.findings.push(Finding {
+                kind,
+                partition: partition.number,
+                subject: subject.into(),
+            });
+        }
+    }
+}
+
+impl RedisStore {
+    /// Compares every request with everything it is found by, and everything in the index with the
+    /// requests. May run while the store is in use: what differs is looked at again before it
+    /// counts.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Timeout` and the like when the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    ///
+    /// # Round trips
+    ///
+    /// In proportion to the size of the store; each step is bounded.
+    pub async fn verify(&self) -> Result<VerifyReport, StoreError> {
+        let mut report = VerifyReport::default();
+        for partition in &self.shared.partitions {
+            let check = Check {
+                shared: &self.shared,
+                partition,
+                generation: partition.fence().active,
+            };
+            check
+                .run(&mut report)
+                .await
+                .map_err(|error| error.at("verify"))?;
+        }
+        Ok(report)
+    }
+}
+
+/// What the documents of one chunk say the bitmaps have to be.
+#[derive(Default)]
+struct Expected {
+    live: Option<Bits>,
+    terms: BTreeMap<IndexTerm, Bits>,
+    ids: BTreeMap<u16, RequestId>,
+}
+
+struct Check<'a> {
+    shared: &'a Shared,
+    partition: &'a Partition,
+    generation: u16,
+}
+
+impl Check<'_> {
+    async fn run(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
+        let newest = scan::counters(self.shared, self.partition).await?.ordinals;
+        for chunk in 0..newest.div_ceil(CHUNK) {
+            let mut expected = Expected::default();
+            let end = newest.min((chunk + 1) * CHUNK);
+            let mut first = chunk * CHUNK;
+            while first < end {
+                let next = end.min(first + STEP);
+                let rows = scan::rows(self.shared, self.partition, first, next).await?;
+                let mut listed = Vec::new();
+                for row in &rows {
+                    self.row(row, &mut expected, &mut listed, report).await?;
+                }
+                self.members(&listed, report).await?;
+                first = next;
+            }
+            self.bitmaps(chunk, &expected, report).await?;
+        }
+        self.sets(report).await
+    }
+
+    async fn row<'r>(
+        &self,
+        row: &'r Row,
+        expected: &mut Expected,
+        listed: &mut Vec<(&'r Row, IndexTerm)>,
+        report: &mut VerifyReport,
+    ) -> Result<(), RedisError> {
+        report.requests += 1;
+        let Some(bytes) = &row.frame else {
+            // A purge between the two reads is no finding.
+            if self.slot_is(row).await? {
+                report.add(FindingKind::Dangling, self.partition, row.id.to_string());
+            }
+            return Ok(());
+        };
+        let index = match decode(bytes) {
+            Ok(stored) => {
+                if stored.ordinal != row.ordinal || stored.stamp != row.stamp {
+                    report.add(FindingKind::Dangling, self.partition, row.id.to_string());
+                }
+                if let Err(problem) = stored.request.verify_history() {
+                    let subject = format!("{}: {problem}", row.id);
+                    report.add(FindingKind::History, self.partition, subject);
+                }
+                if *stored.index != IndexRecord::of(&stored.request) {
+                    report.add(FindingKind::Outdated, self.partition, row.id.to_string());
+                }
+                (*stored.index).clone()
+            }
+            Err(error) => {
+                let subject = format!("{}: {}", row.id, full_text(&error));
+                report.add(FindingKind::Unreadable, self.partition, subject);
+                let Ok(frame) = Frame::salvage(bytes) else {
+                    return Ok(());
+                };
+                frame.index
+            }
+        };
+        let low = u16::try_from(row.ordinal % CHUNK).unwrap_or(0);
+        expected.ids.insert(low, row.id);
+        expected.live.get_or_insert_with(Bits::none).insert(low);
+        for term in index.terms() {
+            report.entries += 1;
+            if term.class() == Class::Bitmap {
+                expected
+                    .terms
+                    .entry(term.clone())
+                    .or_insert_with(Bits::none)
+                    .insert(low);
+            } else {
+                listed.push((row, term.clone()));
+            }
+        }
+        if let Some(due) = index.due() {
+            report.entries += 1;
+            let mut member = row.ordinal.to_be_bytes().to_vec();
+            member.extend(row.id.as_bytes());
+            let found = self
+                .score(&self.partition.keys.due(self.generation), &member)
+                .await?;
+            #[expect(clippy::cast_precision_loss, reason = "the server keeps doubles, too")]
+            if found != Some(due as f64) && self.current(&row.id).await?.as_ref() == Some(&index) {
+                report.add(
+                    FindingKind::Missing,
+                    self.partition,
+                    format!("{} due", row.id),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether sorted sets have what they should have.
+    async fn members(
+        &self,
+        listed: &[(&Row, IndexTerm)],
+        report: &mut VerifyReport,
+    ) -> Result<(), RedisError> {
+        for listed in listed.chunks(AT_ONCE) {
+            let found = listed.iter().map(|(row, term)| self.has(row, term));
+            for ((row, term), has) in listed.iter().zip(try_join_all(found).await?) {
+                if !has {
+                    self.settle(row.id, row.ordinal, term, report).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the id table still has this entry.
+    async fn slot_is(&self, row: &Row) -> Result<bool, RedisError> {
+        let end = row.ordinal + 1;
+        let again = scan::rows(self.shared, self.partition, row.ordinal, end).await?;
+        Ok(again
+            .first()
+            .is_some_and(|again| again.id == row.id && again.frame.is_none()))
+    }
+
+    /// What the record of a request says it is indexed under now.
+    async fn current(&self, id: &RequestId) -> Result<Option<IndexRecord>, RedisError> {
+        let frame = self.shared.frame(id).await?;
+        Ok(frame
+            .and_then(|frame| Frame::salvage(&frame).ok())
+            .map(|frame| frame.index))
+    }
+
+    async fn score(&self, key: &Key, member: &[u8]) -> Result<Option<f64>, RedisError> {
+        let mut score = redis::cmd("ZSCORE");
+        score.arg(key).arg(member);
+        self.shared.query(VERIFY, key, &score).await
+    }
+
+    /// Whether the sorted set of a term has a request.
+    async fn has(&self, row: &Row, term: &IndexTerm) -> Result<bool, RedisError> {
+        let key = self.partition.keys.term(self.generation, term, 0);
+        let member = match term.class() {
+            Class::Inbox => {
+                let mut member = row.id.as_bytes().to_vec();
+                member.extend(row.stamp.to_be_bytes());
+                member
+            }
+            Class::Ordinals | Class::Bitmap => row.ordinal.to_string().into_bytes(),
+        };
+        Ok(self.score(&key, &member).await?.is_some())
+    }
+
+    /// A difference counts if it is still there after the request was read again.
+    async fn settle(
+        &self,
+        id: RequestId,
+        ordinal: u64,
+        term: &IndexTerm,
+        report: &mut VerifyReport,
+    ) -> Result<(), RedisError> {
+        let said = self.current(&id).await?;
+        let says = said
+            .as_ref()
+            .is_some_and(|index| index.terms().binary_search(term).is_ok());
+        let rows = scan::rows(self.shared, self.partition, ordinal, ordinal + 1).await?;
+        let row = rows.first().filter(|row| row.id == id);
+        let has = match (term.class(), row) {
+            (Class::Bitmap, _) => self.bit(term, ordinal).await?,
+            (_, Some(row)) => self.has(row, term).await?,
+            (_, None) => return Ok(()),
+        };
+        let subject = format!("{id} under {}={}", term.dimension(), term.value());
+        match (says, has) {
+            (true, false) => report.add(FindingKind::Missing, self.partition, subject),
+            (false, true) => report.add(FindingKind::Stray, self.partition, subject),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn bit(&self, term: &IndexTerm, ordinal: u64) -> Result<bool, RedisError> {
+        let key = self
+            .partition
+            .keys
+            .term(self.generation, term, ordinal / CHUNK);
+        let mut bit = redis::cmd("GETBIT");
+        bit.arg(&key).arg(ordinal % CHUNK);
+        self.shared.query(VERIFY, &key, &bit).await
+    }
+
+    async fn bitmaps(
+        &self,
+        chunk: u64,
+        expected: &Expected,
+        report: &mut VerifyReport,
+    ) -> Result<(), RedisError> {
+        let keys = &self.partition.keys;
+        let mut terms: BTreeSet<IndexTerm> = expected.terms.keys().cloned().collect();
+        for name in scan::names(self.shared, &keys.dictionary(self.generation)).await? {
+            if let Some((dimension, value)) = name.split_once(':') {
+                terms.insert(IndexTerm::bitmap(dimension, value));
+            }
+        }
+        let terms: Vec<IndexTerm> = terms.into_iter().collect();
+        for terms in terms.chunks(32) {
+            let wanted: Vec<Key> = terms
+                .iter()
+                .map(|term| keys.term(self.generation, term, chunk))
+                .collect();
+            let found = self.shared.mget(VERIFY, self.partition, &wanted).await?;
+            for (term, found) in terms.iter().zip(found) {
+                let found = found.map_or_else(Bits::none, |found| Bits::read(&found));
+                let wanted = expected.terms.get(term).cloned().unwrap_or_else(Bits::none);
+                let missing = wanted.clone().and_not(&found);
+                let stray = found.and_not(&wanted);
+                for low in missing.or(&stray).iter() {
+                    let ordinal = chunk * CHUNK + u64::from(low);
+                    match expected.ids.get(&low) {
+                        Some(id) => self.settle(*id, ordinal, term, report).await?,
+                        None => self.stray_bit(term, ordinal, report).await?,
+                    }
+                }
+            }
+        }
+        let live = [keys.live(self.generation, chunk)];
+        let found = self
+            .shared
+            .mget(VERIFY, self.partition, &live)
+            .await?
+            .pop()
+            .flatten();
+        let found = found.map_or_else(Bits::none, |found| Bits::read(&found));
+        let wanted = expected.live.clone().unwrap_or_else(Bits::none);
+        for low in wanted.and_not(&found).iter() {
+            if let Some(id) = expected.ids.get(&low)
+                && self.current(id).await?.is_some()
+            {
+                report.add(
+                    FindingKind::Missing,
+                    self.partition,
+                    format!("{id} among all"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A bit of an ordinal that no request had when the rows were read.
+    async fn stray_bit(
+        &self,
+        term: &IndexTerm,
+        ordinal: u64,
+        report: &mut VerifyReport,
+    ) -> Result<(), RedisError> {
+        let rows = scan::rows(self.shared, self.partition, ordinal, ordinal + 1).await?;
+        match rows.first() {
+            Some(row) => self.settle(row.id, ordinal, term, report).await,
+            None if self.bit(term, ordinal).await? => {
+                let subject = format!(
+                    "ordinal {ordinal} under {}={}",
+                    term.dimension(),
+                    term.value()
+                );
+                report.add(FindingKind::Stray, self.partition, subject);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Members of sorted sets that no request has.
+    async fn sets(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
+        for start in [
+            format!("z{}:", self.generation),
+            format!("q{}:", self.generation),
+        ] {
+            for key in scan::keys(self.shared, self.partition, &start).await? {
+                self.set(&key, report).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn set(&self, key: &[u8], report: &mut VerifyReport) -> Result<(), RedisError> {
+        let mut from = "-inf".to_owned();
+        loop {
+            let mut range = redis::cmd("ZRANGE");
+            range
+                .arg(key)
+                .arg(&from)
+                .arg("+inf")
+                .arg("BYSCORE")
+                .arg("LIMIT")
+                .arg(0);
+            range.arg(STEP).arg("WITHSCORES");
+            let fence = &self.partition.keys.fence;
+            let found: Vec<(Vec<u8>, f64)> = self.shared.query(VERIFY, fence, &range).await?;
+            let belong = found.iter().map(|(_, score)| self.belongs(key, *score));
+            for ((member, score), belongs) in found.iter().zip(try_join_all(belong).await?) {
+                report.entries += 1;
+                if !belongs && self.still(key, member).await? {
+                    let key = String::from_utf8_lossy(key);
+                    let subject = format!("ordinal {score} in {key}");
+                    report.add(FindingKind::Stray, self.partition, subject);
+                }
+            }
+            match found.last() {
+                Some((_, score)) if found.len() as u64 == STEP => from = format!("({score:?}"),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn still(&self, key: &[u8], member: &[u8]) -> Result<bool, RedisError> {
+        let mut score = redis::cmd("ZSCORE");
+        score.arg(key).arg(member);
+        let fence = &self.partition.keys.fence;
+        Ok(self
+            .shared
+            .query::<Option<f64>>(VERIFY, fence, &score)
+            .await?
+            .is_some())
+    }
+
+    /// Whether the request of an ordinal has a term with this key.
+    async fn belongs(&self, key: &[u8], score: f64) -> Result<bool, RedisError> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "ordinals are whole numbers below 2^53"
+        )]
+        let ordinal = score as u64;
+        let rows = scan::rows(self.shared, self.partition, ordinal, ordinal + 1).await?;
+        let frame = rows.into_iter().next().and_then(|row| row.frame);
+        let Some(index) = frame.and_then(|frame| Frame::salvage(&frame).ok()) else {
+            return Ok(false);
+        };
+        let mut terms = index.index.terms().iter();
+        Ok(terms.any(|term| {
+            term.class() != Class::Bitmap
+                && self
+                    .partition
+                    .keys
+                    .term(self.generation, term, 0)
+                    .as_str()
+                    .as_bytes()
+                    == key
+        }))
+    }
+}

@@ -1,0 +1,130 @@
+//! What was read lately, so that writing it back takes one round trip.
+
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+
+use governance_core::{MutationRequest, RequestId};
+use parking_lot::Mutex;
+
+use crate::{codec::BLOCK, index::IndexRecord};
+
+/// A request as it is stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// What a write compares with.
+    pub(crate) block: [u8; BLOCK],
+    pub(crate) ordinal: u64,
+    pub(crate) stamp: u64,
+    pub(crate) index: Arc<IndexRecord>,
+    pub(crate) request: Arc<MutationRequest>,
+    pub(crate) bytes: usize,
+}
+
+/// A map of bounded weight. Entries that were not asked for while half of it filled up go.
+#[derive(Debug)]
+pub(crate) struct Recent<K, V> {
+    halves: Mutex<Halves<K, V>>,
+    /// Most weight of one half.
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Halves<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    weight: usize,
+}
+
+impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            halves: Mutex::new(Halves {
+                young: HashMap::new(),
+                old: HashMap::new(),
+                weight: 0,
+            }),
+            most: most / 2,
+        }
+    }
+
+    pub(crate) fn get(&self, key: &K, weight: impl FnOnce(&V) -> usize) -> Option<V> {
+        let mut halves = self.halves.lock();
+        if let Some(value) = halves.young.get(key) {
+            return Some(value.clone());
+        }
+        let value = halves.old.remove(key)?;
+        let weight = weight(&value);
+        self.add(&mut halves, *key, value.clone(), weight);
+        Some(value)
+    }
+
+    pub(crate) fn put(&self, key: K, value: V, weight: usize) {
+        if weight <= self.most {
+            self.add(&mut self.halves.lock(), key, value, weight);
+        }
+    }
+
+    fn add(&self, halves: &mut Halves<K, V>, key: K, value: V, weight: usize) {
+        if halves.weight + weight > self.most {
+            halves.old = std::mem::take(&mut halves.young);
+            halves.weight = 0;
+        }
+        // A key that is written again counts again, which only makes the half shorter.
+        halves.weight += weight;
+        halves.old.remove(&key);
+        halves.young.insert(key, value);
+    }
+
+    pub(crate) fn forget(&self, key: &K) {
+        let mut halves = self.halves.lock();
+        halves.young.remove(key);
+        halves.old.remove(key);
+    }
+}
+
+/// Requests by id.
+pub(crate) type Documents = Recent<RequestId, Arc<Stored>>;
+
+/// Id and stamp by partition and ordinal. They never change, except that a purge or a failover
+/// makes them void, which the record they lead to tells.
+pub(crate) type Slots = Recent<(u16, u64), IdSlot>;
+
+/// An entry of the id table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IdSlot {
+    pub(crate) id: RequestId,
+    pub(crate) stamp: u64,
+}
+
+impl IdSlot {
+    /// Length of an entry.
+    pub(crate) const BYTES: usize = 24;
+
+    /// Reads an entry; none if it is empty or damaged.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let (id, stamp) = bytes.split_first_chunk::<16>()?;
+        Some(Self {
+            id: RequestId::from_bytes(*id).ok()?,
+            stamp: u64::from_be_bytes(stamp.try_into().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_stays_and_the_rest_goes() {
+        let recent = Recent::new(20);
+        for key in 0..30 {
+            recent.put(key, key * 10, 1);
+            assert_eq!(recent.get(&0, |_| 1), Some(0));
+        }
+        assert_eq!(recent.get(&29, |_| 1), Some(290));
+        assert_eq!(recent.get(&1, |_| 1), None);
+        recent.put(50, 0, 11);
+        assert_eq!(recent.get(&50, |_| 11), None, "too heavy to be kept");
+        recent.forget(&29);
+        assert_eq!(recent.get(&29, |_| 1), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! What released versions wrote stays readable for ever.
+//!
+//! Each file is a whole frame as that version wrote it. They are never written anew: a change that
+//! breaks one of them needs a new schema version and an upcaster.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use governance_core::{Membership, MutationRequest, Timestamp};
+use governance_testkit::fixtures::{RequestBuilder, SeededIds, actor, approve};
+
+use super::{Frame, Head, decode_document, encode_document, encode_frame};
+use crate::{index::IndexRecord, options::Compression};
+
+const NOW: Timestamp = Timestamp::from_micros(1_795_222_923_500_000);
+
+/// A request with something in most of its fields.
+fn sample() -> MutationRequest {
+    use governance_core::IdSource as _;
+    let ids = SeededIds::new(11);
+    let request = RequestBuilder::new(&ids, NOW)
+        .tenant("acme")
+        .state("billing/quota")
+        .key("order-7")
+        .correlation("work-1")
+        .metadata("nested", serde_json::json!({"b": [1, null], "a": 1.5}))
+        .reason("größe angepasst")
+        .expires_in(Duration::from_secs(3_600))
+        .asks(["bob", "carol"])
+        .build();
+    let at = NOW.saturating_add(Duration::from_secs(5));
+    let act = governance_core::Act::new(&actor("bob"), at, ids.operation_id());
+    (*approve(&request, act, Membership::default())).clone()
+}
+
+fn written(compression: Compression) -> Vec<u8> {
+    let request = sample();
+    let head = Head {
+        revision: request.revision().get(),
+        ordinal: 65_537,
+        stamp: 1_795_222_923_500_001,
+        chain: *request
+            .decisions()
+            .last()
+            .expect("a decision")
+            .digest()
+            .as_bytes(),
+        decisions: u32::try_from(request.decisions().len()).expect("a few decisions"),
+    };
+    let document = encode_document(&request, compression).expect("a document");
+    encode_frame(&head, &IndexRecord::of(&request), &document).expect("a frame")
+}
+
+fn read(frame: Vec<u8>) -> (Frame, MutationRequest) {
+    let frame = Frame::decode(&Bytes::from(frame)).expect("a frame");
+    let request = decode_document(&frame.document).expect("a document");
+    (frame, request)
+}
+
+fn golden(name: &str, now: &[u8]) -> Vec<u8> {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("GOVERNANCE_BLESS").is_some() && !std::path::Path::new(&path).exists() {
+        std::fs::write(&path, now).expect("a file");
+    }
+    std::fs::read(path).expect("the golden file")
+}
+
+#[test]
+fn version_1_is_read_and_still_written() {
+    let now = written(Compression::Off);
+    let stored = golden("request-v1.bin", &now);
+    let (frame, request) = read(stored.clone());
+    assert_eq!(request, sample());
+    assert_eq!(frame.index, IndexRecord::of(&request));
+    assert_eq!(request.verify_history(), Ok(()));
+    assert_eq!(
+        stored, now,
+        "while version 1 is current, it is written as it always was"
+    );
+}
+
+#[test]
+fn version_1_is_read_compressed() {
+    let compression = Compression::Zstd {
+        level: 3,
+        from_bytes: 0,
+    };
+    let stored = golden("request-v1-zstd.bin", &written(compression));
+    let (_, request) = read(stored);
+    assert_eq!(request, sample());
+}

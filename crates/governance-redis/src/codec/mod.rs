@@ -1,0 +1,17 @@
+//! How records are written: the frame around a request, the envelope around its document, and the
+//! record of a state.
+
+mod document;
+mod event;
+mod frame;
+#[cfg(test)]
+mod golden;
+mod number;
+mod packed;
+mod state;
+
+pub(crate) use document::{DocumentError, decode_document, encode_document};
+pub(crate) use event::Event;
+pub(crate) use frame::{BLOCK, Frame, FrameError, Head, block_of, encode_frame, is_whole};
+pub(crate) use number::{read_number, write_number};
+pub(crate) use state::{StateRecord, decode_state, encode_state};

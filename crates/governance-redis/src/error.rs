@@ -1,0 +1,154 @@
+//! What can go wrong inside, and the one place that says what it means to a caller.
+
+use governance_core::{RequestId, Retry, StoreError, StoreErrorKind, WriteCertainty};
+use redis_client::{ClientError, ErrorKind};
+
+/// An error of this provider. Every variant becomes a [`StoreError`] by [`RedisError::at`].
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RedisError {
+    #[error("{}", .0.signal())]
+    Client(#[from] ClientError),
+    #[error("the record of request {id} cannot be read")]
+    Request {
+        id: RequestId,
+        source: UnreadableRequest,
+    },
+    #[error("the state cannot be read: {0}")]
+    State(&'static str),
+    #[error("a record could not be encoded")]
+    Encode(#[from] rmp_serde::encode::Error),
+    #[error("the server's answer makes no sense: {0}")]
+    Reply(&'static str),
+    #[error(
+        "the request is found by {terms} things at a time, at most {most} can be written in one step"
+    )]
+    TooManyTerms { terms: usize, most: usize },
+    #[error("the layout keeps changing, or another version of the library rebuilds the index")]
+    Fenced,
+    #[error("the layout of the store is gone: the server lost its data")]
+    LayoutLost,
+    #[error(
+        "the store went backwards: writes that were acknowledged are gone; list what is there, then open the store anew"
+    )]
+    Regressed,
+    #[error("the write is done, but {confirmed} of {wanted} replicas confirmed it in time")]
+    NotConfirmed { confirmed: u32, wanted: u32 },
+}
+
+/// Why the record of a request cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnreadableRequest {
+    #[error(transparent)]
+    Frame(#[from] crate::codec::FrameError),
+    #[error(transparent)]
+    Document(#[from] crate::codec::DocumentError),
+    #[error("frame and document disagree about the revision")]
+    Inconsistent,
+}
+
+impl RedisError {
+    /// What it means to the caller of a port.
+    pub(crate) fn at(self, operation: &'static str) -> StoreError {
+        use WriteCertainty::{NotApplied, Unknown};
+        let (kind, retry, outcome) = match &self {
+            Self::Client(error) => (kind_of(error.kind()), retry_of(error), outcome_of(error)),
+            Self::Request { .. } | Self::State(_) => {
+                (StoreErrorKind::Corrupt, Retry::Never, NotApplied)
+            }
+            Self::TooManyTerms { .. } => (StoreErrorKind::TooLarge, Retry::Never, NotApplied),
+            Self::Encode(_) => (StoreErrorKind::InvalidInput, Retry::Never, NotApplied),
+            Self::Reply(_) => (StoreErrorKind::Unexpected, Retry::SameOperation, Unknown),
+            Self::Fenced => (StoreErrorKind::Unavailable, Retry::Safe, NotApplied),
+            Self::LayoutLost => (StoreErrorKind::Unavailable, Retry::Never, NotApplied),
+            Self::Regressed => (StoreErrorKind::Unavailable, Retry::Never, Unknown),
+            Self::NotConfirmed { .. } => (StoreErrorKind::Timeout, Retry::SameOperation, Unknown),
+        };
+        StoreError::new(kind, operation, self.to_string())
+            .with_retry(retry)
+            .with_outcome(outcome)
+            .caused_by(self)
+    }
+}
+
+const fn kind_of(kind: ErrorKind) -> StoreErrorKind {
+    match kind {
+        ErrorKind::Unavailable | ErrorKind::Closed => StoreErrorKind::Unavailable,
+        ErrorKind::Timeout => StoreErrorKind::Timeout,
+        ErrorKind::Denied => StoreErrorKind::Denied,
+        ErrorKind::InvalidInput => StoreErrorKind::InvalidInput,
+        _ => StoreErrorKind::Unexpected,
+    }
+}
+
+const fn retry_of(error: &ClientError) -> Retry {
+    match error.retry() {
+        redis_client::Retry::Safe => Retry::Safe,
+        redis_client::Retry::SameOperation => Retry::SameOperation,
+        _ => Retry::Never,
+    }
+}
+
+const fn outcome_of(error: &ClientError) -> WriteCertainty {
+    match error.outcome() {
+        redis_client::Outcome::NotApplied => WriteCertainty::NotApplied,
+        _ => WriteCertainty::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use redis_client::{Operation, Signal};
+
+    use super::*;
+
+    #[test]
+    fn every_signal_keeps_its_meaning() {
+        use StoreErrorKind as K;
+        use WriteCertainty::{NotApplied, Unknown};
+        for (signal, kind, retry, outcome) in [
+            (Signal::Loading, K::Unavailable, Retry::Safe, NotApplied),
+            (Signal::OutOfMemory, K::Unavailable, Retry::Safe, NotApplied),
+            (Signal::ReadOnly, K::Unavailable, Retry::Safe, NotApplied),
+            (Signal::LoginFailed, K::Denied, Retry::Never, NotApplied),
+            (
+                Signal::ResponseTimeout,
+                K::Timeout,
+                Retry::SameOperation,
+                Unknown,
+            ),
+            (
+                Signal::ConnectionLost,
+                K::Unavailable,
+                Retry::SameOperation,
+                Unknown,
+            ),
+            (
+                Signal::ScriptFailed,
+                K::Unexpected,
+                Retry::SameOperation,
+                Unknown,
+            ),
+            (Signal::CrossSlot, K::InvalidInput, Retry::Never, NotApplied),
+            (Signal::Closed, K::Unavailable, Retry::Never, NotApplied),
+        ] {
+            let client = ClientError::new(signal, Operation::write("apply"));
+            let error = RedisError::from(client).at("try_store");
+            assert_eq!(error.kind(), kind, "{signal}");
+            assert_eq!(
+                (error.retry(), error.outcome()),
+                (retry, outcome),
+                "{signal}"
+            );
+            assert!(
+                error
+                    .source()
+                    .is_some_and(|source| source.is::<RedisError>())
+            );
+        }
+        let read = ClientError::new(Signal::ResponseTimeout, Operation::read("get"));
+        let error = RedisError::from(read).at("get");
+        assert_eq!((error.retry(), error.outcome()), (Retry::Safe, NotApplied));
+    }
+}

@@ -1,0 +1,238 @@
+//! What a request is indexed under, as it stands in the request's own record.
+//!
+//! The record is the truth about the index: every change takes back what the record says, never
+//! what some version of this crate would derive, so no entry can be orphaned.
+
+use std::sync::Arc;
+
+use governance_core::{Digest, Dimension, MutationRequest, Scope, Term, query::Cardinality, terms};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
+
+/// How the entries of a term are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Class {
+    /// A bitmap per chunk of ordinals.
+    Bitmap,
+    /// A sorted set of ordinals.
+    Ordinals,
+    /// A sorted set of ordinals whose members tell id and stamp, so a page needs no id table.
+    Inbox,
+}
+
+impl Class {
+    pub(crate) const fn of(dimension: Dimension) -> Self {
+        match dimension {
+            Dimension::OpenActor | Dimension::OpenRole | Dimension::OpenGroup => Self::Inbox,
+            other => match other.cardinality() {
+                Cardinality::Low => Self::Bitmap,
+                Cardinality::High => Self::Ordinals,
+            },
+        }
+    }
+
+    const fn tag(self) -> u8 {
+        match self {
+            Self::Bitmap => 0,
+            Self::Ordinals => 1,
+            Self::Inbox => 2,
+        }
+    }
+}
+
+/// A term as it is stored. Its dimension is a name: a newer version may know more of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(u8, Arc<str>, Arc<str>)", into = "(u8, Arc<str>, Arc<str>)")]
+pub(crate) struct IndexTerm {
+    class: Class,
+    dimension: Arc<str>,
+    value: Arc<str>,
+}
+
+impl IndexTerm {
+    pub(crate) fn of(dimension: Dimension, value: &str) -> Self {
+        Self {
+            class: Class::of(dimension),
+            dimension: dimension.as_str().into(),
+            value: value.into(),
+        }
+    }
+
+    /// A value with bitmaps, as the dictionary names it.
+    pub(crate) fn bitmap(dimension: &str, value: &str) -> Self {
+        Self {
+            class: Class::Bitmap,
+            dimension: dimension.into(),
+            value: value.into(),
+        }
+    }
+
+    pub(crate) const fn class(&self) -> Class {
+        self.class
+    }
+
+    pub(crate) fn dimension(&self) -> &str {
+        &self.dimension
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl From<&Term> for IndexTerm {
+    fn from(term: &Term) -> Self {
+        Self::of(term.dimension(), term.value())
+    }
+}
+
+impl From<(u8, Arc<str>, Arc<str>)> for IndexTerm {
+    fn from((class, dimension, value): (u8, Arc<str>, Arc<str>)) -> Self {
+        let class = match class {
+            0 => Class::Bitmap,
+            2 => Class::Inbox,
+            _ => Class::Ordinals,
+        };
+        Self {
+            class,
+            dimension,
+            value,
+        }
+    }
+}
+
+impl From<IndexTerm> for (u8, Arc<str>, Arc<str>) {
+    fn from(term: IndexTerm) -> Self {
+        (term.class.tag(), term.dimension, term.value)
+    }
+}
+
+/// Everything a request is found by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexRecord {
+    /// Sorted, each once.
+    #[serde(rename = "t")]
+    terms: Vec<IndexTerm>,
+    /// The next deadline in microseconds.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    due: Option<i64>,
+    /// The digest of the idempotency key.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    key: Option<ByteArray<16>>,
+}
+
+impl IndexRecord {
+    /// What a request is to be indexed under.
+    pub(crate) fn of(request: &MutationRequest) -> Self {
+        let mut terms: Vec<IndexTerm> = terms(request).iter().map(IndexTerm::from).collect();
+        terms.sort_unstable();
+        let proposal = request.proposal();
+        let key = proposal.idempotency_key();
+        Self {
+            terms,
+            due: request.due_at().map(governance_core::Timestamp::as_micros),
+            key: key.map(|key| ByteArray::new(key_digest(proposal.scope(), key.as_str()))),
+        }
+    }
+
+    pub(crate) fn terms(&self) -> &[IndexTerm] {
+        &self.terms
+    }
+
+    pub(crate) const fn due(&self) -> Option<i64> {
+        self.due
+    }
+
+    pub(crate) fn key(&self) -> Option<&[u8; 16]> {
+        self.key.as_deref()
+    }
+
+    /// The terms that `other` lacks.
+    pub(crate) fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a IndexTerm> {
+        self.terms
+            .iter()
+            .filter(|term| other.terms.binary_search(term).is_err())
+    }
+}
+
+/// The digest under which a caller's own key is kept. Keys are separate for every state.
+pub(crate) fn key_digest(scope: &Scope, key: &str) -> [u8; 16] {
+    let parts = [
+        scope.tenant.as_str(),
+        scope.state_type.as_str(),
+        scope.state_id.as_str(),
+        key,
+    ];
+    let mut bytes = Vec::with_capacity(256);
+    for part in parts {
+        bytes.extend((part.len() as u64).to_be_bytes());
+        bytes.extend(part.as_bytes());
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&Digest::of(bytes).as_bytes()[..16]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classes_of_layout_1_never_change() {
+        let bitmaps: Vec<_> = Dimension::ALL
+            .into_iter()
+            .filter(|dimension| Class::of(*dimension) == Class::Bitmap)
+            .map(Dimension::as_str)
+            .collect();
+        assert_eq!(
+            bitmaps,
+            [
+                "tenant",
+                "status",
+                "pending_reason",
+                "risk",
+                "category",
+                "operation",
+                "mutation_type",
+                "state_type",
+                "blast_scope",
+                "decision_category"
+            ],
+            "another class is another layout: raise its version and rebuild"
+        );
+    }
+
+    #[test]
+    fn a_delta_is_what_one_has_and_the_other_lacks() {
+        let record = |values: &[&str]| IndexRecord {
+            terms: values
+                .iter()
+                .map(|v| IndexTerm::of(Dimension::Tag, v))
+                .collect(),
+            ..IndexRecord::default()
+        };
+        let (old, new) = (record(&["a", "b"]), record(&["b", "c"]));
+        let values = |terms: Vec<&IndexTerm>| -> Vec<String> {
+            terms.into_iter().map(|t| t.value().to_owned()).collect()
+        };
+        assert_eq!(values(old.without(&new).collect()), ["a"]);
+        assert_eq!(values(new.without(&old).collect()), ["c"]);
+    }
+
+    #[test]
+    fn a_record_round_trips() {
+        let record = IndexRecord {
+            terms: vec![
+                IndexTerm::of(Dimension::Status, "pending"),
+                IndexTerm::of(Dimension::OpenActor, "bob"),
+            ],
+            due: Some(-5),
+            key: Some(ByteArray::new([9; 16])),
+        };
+        let bytes = rmp_serde::to_vec_named(&record).unwrap();
+        assert_eq!(
+            rmp_serde::from_slice::<IndexRecord>(&bytes).unwrap(),
+            record
+        );
+    }
+}

@@ -1,0 +1,347 @@
+//! Opening a store: what is asked of the server, and what everybody has to agree on.
+
+use std::{fmt, sync::Arc};
+
+use futures_util::future::try_join_all;
+use redis_client::{
+    AppendFsync, Client, ClientError, InvalidPrefix, KeyPrefix, Operation, Role, ServerFacts,
+    Version, redis,
+};
+
+use crate::{
+    RedisStore,
+    cache::{Documents, Slots},
+    error::RedisError,
+    keys::PartitionKeys,
+    layout::{Fence, LAYOUT, Layout},
+    options::{Durability, RedisStoreOptions, Strictness},
+    partition::{Counters, Partition},
+    shared::{SLOTS_KEPT, Shared},
+};
+
+const OPEN: Operation = Operation::write("open");
+
+/// A store that was not opened, and what to do about it.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The number of partitions is not a power of two within bounds.
+    #[error(
+        "{wanted} partitions asked for; a power of two from 1 to {} is allowed",
+        RedisStoreOptions::MAX_PARTITIONS
+    )]
+    InvalidPartitions {
+        /// Partitions asked for.
+        wanted: u16,
+    },
+    /// The key prefix is not acceptable.
+    #[error("the key prefix {0}")]
+    InvalidPrefix(#[source] InvalidPrefix),
+    /// The store was set up with another number of partitions.
+    #[error(
+        "the store under this key prefix has {stored} partitions, {wanted} were asked for; open it with {stored}, or copy it to another prefix"
+    )]
+    OtherPartitions {
+        /// Partitions of the store.
+        stored: u16,
+        /// Partitions asked for.
+        wanted: u16,
+    },
+    /// The key prefix is in use by another version of the layout.
+    #[error(
+        "the store under this key prefix has layout version {stored}, this version of the library has {known}; use the version that wrote it, or another prefix"
+    )]
+    OtherLayout {
+        /// The stored version.
+        stored: u32,
+        /// The version of this library.
+        known: u32,
+    },
+    /// There is something under the layout key that is no layout record.
+    #[error(
+        "`{key}` holds something else than a layout record; use another key prefix, or remove what is there"
+    )]
+    NoLayout {
+        /// The key.
+        key: String,
+    },
+    /// The server is too old.
+    #[error(
+        "the server has version {version}, at least {} is needed",
+        Version::OLDEST
+    )]
+    TooOld {
+        /// Its version.
+        version: Version,
+    },
+    /// The server takes no writes.
+    #[error("the server is a read-only replica; connect to its master, or through Sentinel")]
+    ReadOnlyReplica,
+    /// The server cannot keep what the durability tier promises, or would evict data.
+    #[error("{0}")]
+    NotDurable(Warning),
+    /// The server could not be asked.
+    #[error("the server could not be asked")]
+    Client(#[from] ClientError),
+    /// What was found on the server makes no sense.
+    #[error("what is stored under this key prefix makes no sense: {detail}")]
+    Damaged {
+        /// What.
+        detail: String,
+    },
+}
+
+impl OpenError {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidPartitions { .. } => "open.invalid_partitions",
+            Self::InvalidPrefix(_) => "open.invalid_prefix",
+            Self::OtherPartitions { .. } => "open.other_partitions",
+            Self::OtherLayout { .. } => "open.other_layout",
+            Self::NoLayout { .. } => "open.no_layout",
+            Self::TooOld { .. } => "open.too_old",
+            Self::ReadOnlyReplica => "open.read_only_replica",
+            Self::NotDurable(_) => "open.not_durable",
+            Self::Client(_) => "open.client",
+            Self::Damaged { .. } => "open.damaged",
+        }
+    }
+}
+
+impl From<RedisError> for OpenError {
+    fn from(error: RedisError) -> Self {
+        match error {
+            RedisError::Client(error) => Self::Client(error),
+            other => Self::Damaged {
+                detail: other.to_string(),
+            },
+        }
+    }
+}
+
+/// Something the server cannot keep of what the options promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    code: &'static str,
+    text: String,
+}
+
+impl Warning {
+    fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+        }
+    }
+
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl RedisStore {
+    /// Opens the store under a key prefix, and sets it up if it is new.
+    ///
+    /// Asks every server for its version, role, eviction policy, persistence and replicas; what it
+    /// may not ask for is taken as right.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]. A store that was there is left as it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// A store that was being set up may be left half set up; opening it again goes on.
+    ///
+    /// # Round trips
+    ///
+    /// Five, each to all servers or partitions at once.
+    pub async fn connect(client: Client, options: RedisStoreOptions) -> Result<Self, OpenError> {
+        let wanted = options.partitions;
+        if !wanted.is_power_of_two() || wanted > RedisStoreOptions::MAX_PARTITIONS {
+            return Err(OpenError::InvalidPartitions { wanted });
+        }
+        let prefix = prefix(&client, &options)?;
+        let warnings = examine(&client.probe().await?, &options)?;
+        let layout = layout(&client, &prefix, wanted).await?;
+        let partitions = (0..wanted)
+            .zip(&layout.tags)
+            .map(|(number, tag)| partition(&client, number, PartitionKeys::new(&prefix, tag)));
+        let partitions = try_join_all(partitions).await?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                documents: Documents::new(options.cache_bytes),
+                slots: Slots::new(SLOTS_KEPT),
+                client,
+                prefix,
+                options,
+                partitions,
+                warnings,
+            }),
+        })
+    }
+}
+
+/// The prefix of the client, then that of the store.
+fn prefix(client: &Client, options: &RedisStoreOptions) -> Result<KeyPrefix, OpenError> {
+    let own = KeyPrefix::new(&options.key_prefix).map_err(OpenError::InvalidPrefix)?;
+    let before = client.key_prefix();
+    if before.is_empty() {
+        return Ok(own);
+    }
+    KeyPrefix::new(&format!("{before}:{own}")).map_err(OpenError::InvalidPrefix)
+}
+
+async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layout, OpenError> {
+    let key = prefix.key().part("layout").finish();
+    let key = key.map_err(|_| OpenError::InvalidPrefix(InvalidPrefix::TooLong))?;
+    let new = Layout::new(prefix, wanted);
+    let text = serde_json::to_string(&new).map_err(|error| OpenError::Damaged {
+        detail: error.to_string(),
+    })?;
+    let mut set = redis::cmd("SET");
+    set.arg(&key).arg(text).arg("NX").arg("GET");
+    let stored: Option<Vec<u8>> = client.query(OPEN, &key, &set).await?;
+    let Some(stored) = stored else {
+        return Ok(new);
+    };
+    let layout = Layout::read(&stored).map_err(|version| match version {
+        Some(stored) => OpenError::OtherLayout {
+            stored,
+            known: LAYOUT,
+        },
+        None => OpenError::NoLayout {
+            key: key.as_str().to_owned(),
+        },
+    })?;
+    if layout.partitions != wanted {
+        return Err(OpenError::OtherPartitions {
+            stored: layout.partitions,
+            wanted,
+        });
+    }
+    Ok(layout)
+}
+
+/// Reads fence and counters of a partition; sets the fence of a new one.
+async fn partition(
+    client: &Client,
+    number: u16,
+    keys: PartitionKeys,
+) -> Result<Partition, OpenError> {
+    let mut mget = redis::cmd("MGET");
+    mget.arg(&keys.fence).arg(&keys.counters);
+    let read = Operation::read("open");
+    let (fence, counters): (Option<String>, Option<Vec<u8>>) =
+        client.query(read, &keys.fence, &mget).await?;
+    let fence = match fence {
+        Some(fence) => Some(fence),
+        None => {
+            let mut set = redis::cmd("SET");
+            set.arg(&keys.fence)
+                .arg(Fence::FIRST.to_string())
+                .arg("NX")
+                .arg("GET");
+            client.query(OPEN, &keys.fence, &set).await?
+        }
+    };
+    let fence = match fence {
+        Some(text) => text.parse().map_err(|_| OpenError::Damaged {
+            detail: format!("the fence of partition {number}"),
+        })?,
+        None => Fence::FIRST,
+    };
+    let counters = Counters::read(counters.as_deref())?;
+    Ok(Partition::new(number, keys, fence, counters))
+}
+
+/// What the servers cannot keep. What cannot work at all is an error whatever the strictness.
+fn examine(
+    servers: &[ServerFacts],
+    options: &RedisStoreOptions,
+) -> Result<Vec<Warning>, OpenError> {
+    let mut warnings: Vec<Warning> = Vec::new();
+    for server in servers {
+        if let Some(version) = server.version()
+            && version < Version::OLDEST
+        {
+            return Err(OpenError::TooOld { version });
+        }
+        if server.role() == Some(Role::Replica) {
+            return Err(OpenError::ReadOnlyReplica);
+        }
+        let found = eviction(server)
+            .into_iter()
+            .chain(persistence(server, options.durability));
+        for warning in found {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+    match (options.strictness, warnings.first()) {
+        (Strictness::Refuse, Some(first)) => Err(OpenError::NotDurable(first.clone())),
+        _ => Ok(warnings),
+    }
+}
+
+fn eviction(server: &ServerFacts) -> Option<Warning> {
+    let policy = server
+        .eviction_policy()
+        .filter(|policy| *policy != "noeviction")?;
+    let text = format!(
+        "the server evicts keys when memory is full (maxmemory-policy {policy}); set it to noeviction"
+    );
+    Some(Warning::new("durability.eviction", text))
+}
+
+fn persistence(server: &ServerFacts, tier: Durability) -> Option<Warning> {
+    let persistence = server.persistence();
+    let log = persistence.append_only();
+    let fsync = persistence.append_fsync();
+    match tier {
+        Durability::Memory => None,
+        Durability::Fsync1s | Durability::FsyncAlways if log == Some(false) => Some(Warning::new(
+            "durability.no_log",
+            format!(
+                "the tier {} needs the append-only file; set appendonly to yes",
+                tier.as_str()
+            ),
+        )),
+        Durability::Fsync1s if fsync == Some(AppendFsync::No) => Some(Warning::new(
+            "durability.fsync",
+            "the server leaves syncing to the operating system; set appendfsync to everysec",
+        )),
+        Durability::FsyncAlways if fsync.is_some_and(|fsync| fsync != AppendFsync::Always) => {
+            Some(Warning::new(
+                "durability.fsync",
+                "the server acknowledges writes before they are on disk; set appendfsync to always",
+            ))
+        }
+        Durability::Replicated { replicas, .. } if server.is_told() => {
+            let online = server
+                .replicas()
+                .iter()
+                .filter(|replica| replica.is_online())
+                .count();
+            let short = u32::try_from(online).unwrap_or(u32::MAX) < replicas;
+            short.then(|| {
+                Warning::new(
+                    "durability.replicas",
+                    format!("{online} replicas follow, {replicas} are needed to confirm a write"),
+                )
+            })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,148 @@
+//! What a process knows about one partition.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::Mutex;
+
+use crate::{error::RedisError, keys::PartitionKeys, layout::Fence};
+
+/// The counters of a partition as somebody read them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// The next ordinal.
+    pub(crate) ordinals: u64,
+    /// The last stamp.
+    pub(crate) stamp: u64,
+    /// The next journal entry.
+    pub(crate) entries: u64,
+}
+
+impl Counters {
+    /// Reads the value of the counters; without one everything is at zero.
+    pub(crate) fn read(bytes: Option<&[u8]>) -> Result<Self, RedisError> {
+        let Some(bytes) = bytes else {
+            return Ok(Self::default());
+        };
+        let number = |at: usize| -> Option<u64> {
+            Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+        };
+        match (number(0), number(8), number(16), bytes.len()) {
+            (Some(ordinals), Some(stamp), Some(entries), 24) => Ok(Self {
+                ordinals,
+                stamp,
+                entries,
+            }),
+            _ => Err(RedisError::Reply("the counters are damaged")),
+        }
+    }
+}
+
+/// One partition: its keys, its fence, and the highest counters seen.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) number: u16,
+    pub(crate) keys: PartitionKeys,
+    fence: Mutex<Fence>,
+    ordinals: AtomicU64,
+    entries: AtomicU64,
+    /// Names that are known to be in the dictionary of a generation.
+    listed: Mutex<HashSet<(u16, String)>>,
+}
+
+impl Partition {
+    /// Names remembered at most; beyond that they are sent again.
+    const MOST_LISTED: usize = 10_000;
+
+    pub(crate) fn new(number: u16, keys: PartitionKeys, fence: Fence, counters: Counters) -> Self {
+        Self {
+            number,
+            keys,
+            fence: Mutex::new(fence),
+            ordinals: AtomicU64::new(counters.ordinals),
+            entries: AtomicU64::new(counters.entries),
+            listed: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn fence(&self) -> Fence {
+        *self.fence.lock()
+    }
+
+    /// Takes up a fence unless a later one is known.
+    pub(crate) fn learn_fence(&self, fence: Fence) {
+        let mut known = self.fence.lock();
+        if fence.epoch > known.epoch {
+            *known = fence;
+        }
+    }
+
+    /// The next ordinal and journal entry, as far as known. Take it before asking the server: an
+    /// answer below it means the server lost what it had acknowledged.
+    pub(crate) fn hint(&self) -> Hint {
+        Hint {
+            ordinals: self.ordinals.load(Ordering::Acquire),
+            entries: self.entries.load(Ordering::Acquire),
+        }
+    }
+
+    /// Takes up counters that the server told after `before` was taken.
+    pub(crate) fn learn(&self, before: Hint, told: Hint) -> Result<(), RedisError> {
+        if told.ordinals < before.ordinals || told.entries < before.entries {
+            return Err(RedisError::Regressed);
+        }
+        self.ordinals.fetch_max(told.ordinals, Ordering::AcqRel);
+        self.entries.fetch_max(told.entries, Ordering::AcqRel);
+        Ok(())
+    }
+
+    pub(crate) fn is_listed(&self, generation: u16, name: &str) -> bool {
+        self.listed.lock().contains(&(generation, name.to_owned()))
+    }
+
+    pub(crate) fn mark_listed(&self, generations: impl Iterator<Item = u16> + Clone, name: &str) {
+        let mut listed = self.listed.lock();
+        if listed.len() >= Self::MOST_LISTED {
+            listed.clear();
+        }
+        for generation in generations {
+            listed.insert((generation, name.to_owned()));
+        }
+    }
+}
+
+/// Where the counters of a partition are at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hint {
+    pub(crate) ordinals: u64,
+    pub(crate) entries: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use redis_client::KeyPrefix;
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_went_backwards_is_noticed() {
+        let keys = PartitionKeys::new(&KeyPrefix::default(), "0");
+        let partition = Partition::new(0, keys, Fence::FIRST, Counters::default());
+        let before = partition.hint();
+        let told = |ordinals, entries| Hint { ordinals, entries };
+        partition.learn(before, told(5, 7)).unwrap();
+        // An answer that was under way while another came is no step back.
+        partition.learn(before, told(4, 6)).unwrap();
+        assert_eq!(partition.hint(), told(5, 7));
+        let error = partition.learn(partition.hint(), told(4, 7)).unwrap_err();
+        assert!(matches!(error, RedisError::Regressed));
+    }
+
+    #[test]
+    fn damaged_counters_are_an_error() {
+        assert_eq!(Counters::read(None).unwrap(), Counters::default());
+        assert!(Counters::read(Some(b"12")).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! The requests of one chunk as bits.
+
+/// Bits of one chunk of ordinals, in the order the server keeps them: ordinal 0 is the highest bit
+/// of the first byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bits(Vec<u64>);
+
+impl Bits {
+    const WORDS: usize = 1_024;
+
+    /// No request.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value of a bitmap. What is missing at its end is zero.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut bits: Vec<u64> = words
+            .iter()
+            .take(Self::WORDS)
+            .map(|word| u64::from_be_bytes(*word))
+            .collect();
+        if !rest.is_empty() && bits.len() < Self::WORDS {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            bits.push(u64::from_be_bytes(word));
+        }
+        Self(bits)
+    }
+
+    pub(crate) fn insert(&mut self, low: u16) {
+        let word = usize::from(low) / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (63 - low % 64);
+    }
+
+    pub(crate) fn contains(&self, low: u16) -> bool {
+        let word = self.0.get(usize::from(low) / 64).copied().unwrap_or(0);
+        word & (1 << (63 - low % 64)) != 0
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.0.truncate(other.0.len());
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            *word &= other;
+        }
+        self
+    }
+
+    pub(crate) fn or(mut self, other: &Self) -> Self {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            *word |= other;
+        }
+        self
+    }
+
+    pub(crate) fn and_not(mut self, other: &Self) -> Self {
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            *word &= !other;
+        }
+        self
+    }
+
+    /// The lows that are set, upwards.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u16> {
+        self.0.iter().enumerate().flat_map(|(at, word)| {
+            let word = *word;
+            // A chunk has 1 024 words, so this is below 65 536.
+            let base = u16::try_from(at * 64).unwrap_or(0);
+            (0..64_u16)
+                .filter(move |bit| word != 0 && word & (1 << (63 - bit)) != 0)
+                .map(move |bit| base + bit)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bits(lows: &BTreeSet<u16>) -> Bits {
+        let mut bits = Bits::none();
+        lows.iter().for_each(|low| bits.insert(*low));
+        bits
+    }
+
+    fn lows() -> impl Strategy<Value = BTreeSet<u16>> {
+        prop::collection::btree_set(prop_oneof![0_u16..200, any::<u16>()], 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn bits_are_sets(a in lows(), b in lows()) {
+            let set = |bits: Bits| bits.iter().collect::<BTreeSet<_>>();
+            let (x, y) = (bits(&a), bits(&b));
+            prop_assert_eq!(x.count(), a.len() as u64);
+            prop_assert_eq!(set(x.clone().and(&y)), &a & &b);
+            prop_assert_eq!(set(x.clone().or(&y)), &a | &b);
+            prop_assert_eq!(set(x.clone().and_not(&y)), &a - &b);
+            prop_assert!(a.iter().all(|low| x.contains(*low)));
+            prop_assert!(x.iter().rev().eq(a.iter().rev().copied()));
+        }
+    }
+
+    #[test]
+    fn reads_what_the_server_writes() {
+        // SETBIT k 0 1, SETBIT k 9 1, SETBIT k 71 1.
+        let bits = Bits::read(&[0x80, 0x40, 0, 0, 0, 0, 0, 0, 0x01]);
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 9, 71]);
+    }
+}

@@ -1,0 +1,254 @@
+//! Evaluates an expression chunk by chunk.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures_util::future::{try_join, try_join_all};
+use governance_core::{Expr, Term};
+use redis_client::{Key, Operation, redis};
+
+use super::{bits::Bits, split::Search};
+use crate::{
+    error::RedisError,
+    index::{Class, IndexTerm},
+    keys::CHUNK,
+    layout::Fence,
+    partition::{Counters, Hint, Partition},
+    shared::Shared,
+};
+
+const CHUNKS: Operation = Operation::read("query_chunks");
+/// Most bitmaps of one answer: 256 KiB of them.
+const BITMAPS: usize = 32;
+/// How often a read is done anew because the layout changed under it.
+const ATTEMPTS: usize = 8;
+
+/// Some chunks of an answer, and the counters as they were.
+pub(super) struct Answered {
+    pub(super) chunks: Vec<(u64, Bits)>,
+    pub(super) counters: Counters,
+}
+
+/// How many chunks of this search fit one answer.
+pub(super) fn at_once(search: &Search) -> usize {
+    (BITMAPS / (search.terms().len() + usize::from(search.needs_live())).max(1)).max(1)
+}
+
+/// Evaluates the search on these chunks. One round trip.
+///
+/// The bitmaps of all chunks, the fence and the counters come in one answer, so they are of one
+/// moment; sets that are kept otherwise come in answers of their own, beside it.
+pub(super) async fn evaluate(
+    shared: &Shared,
+    partition: &Partition,
+    search: &Search,
+    chunks: &[u64],
+) -> Result<Answered, RedisError> {
+    for _ in 0..ATTEMPTS {
+        let (fence, hint) = (partition.fence(), partition.hint());
+        if let Some(answered) = once(shared, partition, search, chunks, fence, hint).await? {
+            return Ok(answered);
+        }
+    }
+    Err(RedisError::Fenced)
+}
+
+async fn once(
+    shared: &Shared,
+    partition: &Partition,
+    search: &Search,
+    chunks: &[u64],
+    fence: Fence,
+    hint: Hint,
+) -> Result<Option<Answered>, RedisError> {
+    let (mut bitmaps, mut sets) = (Vec::new(), Vec::new());
+    for term in search.terms() {
+        let index = IndexTerm::from(&term);
+        match index.class() {
+            Class::Bitmap => bitmaps.push((term, index)),
+            Class::Ordinals | Class::Inbox => sets.push((term, index)),
+        }
+    }
+    let keys = &partition.keys;
+    let mut wanted: Vec<Key> = vec![keys.fence.clone(), keys.counters.clone()];
+    let live = search.needs_live();
+    for chunk in chunks {
+        if live {
+            wanted.push(keys.live(fence.active, *chunk));
+        }
+        wanted.extend(
+            bitmaps
+                .iter()
+                .map(|(_, term)| keys.term(fence.active, term, *chunk)),
+        );
+    }
+    let members = sets.iter().flat_map(|(term, index)| {
+        chunks.iter().map(move |chunk| async move {
+            let key = keys.term(fence.active, index, *chunk);
+            let bits = lows(shared, partition, &key, *chunk).await?;
+            Ok::<_, RedisError>(((*chunk, term.clone()), bits))
+        })
+    });
+    let values = shared.mget(CHUNKS, partition, &wanted);
+    let (values, members) = try_join(values, try_join_all(members)).await?;
+    let mut values = values.into_iter();
+    let told = values.next().flatten();
+    if !Shared::is_current(partition, fence, told.as_ref())? {
+        return Ok(None);
+    }
+    let counters = Counters::read(values.next().flatten().as_deref())?;
+    let told = Hint {
+        ordinals: counters.ordinals,
+        entries: counters.entries,
+    };
+    partition.learn(hint, told)?;
+    let mut operands = Operands {
+        live: HashMap::new(),
+        terms: members.into_iter().collect(),
+    };
+    let mut next = || {
+        values
+            .next()
+            .flatten()
+            .map_or_else(Bits::none, |value: Bytes| Bits::read(&value))
+    };
+    for chunk in chunks {
+        if live {
+            operands.live.insert(*chunk, next());
+        }
+        for (term, _) in &bitmaps {
+            operands.terms.insert((*chunk, term.clone()), next());
+        }
+    }
+    let found = chunks
+        .iter()
+        .map(|chunk| (*chunk, operands.evaluate(&search.expr, *chunk)));
+    Ok(Some(Answered {
+        chunks: found.collect(),
+        counters,
+    }))
+}
+
+/// The members of a sorted set in one chunk.
+async fn lows(
+    shared: &Shared,
+    partition: &Partition,
+    key: &Key,
+    chunk: u64,
+) -> Result<Bits, RedisError> {
+    let mut range = redis::cmd("ZRANGE");
+    range
+        .arg(key)
+        .arg(chunk * CHUNK)
+        .arg(format!("({}", (chunk + 1) * CHUNK));
+    range.arg("BYSCORE").arg("WITHSCORES");
+    let found: Vec<(Vec<u8>, f64)> = shared.query(CHUNKS, &partition.keys.fence, &range).await?;
+    let mut bits = Bits::none();
+    for (_, score) in found {
+        bits.insert(low_of(score));
+    }
+    Ok(bits)
+}
+
+/// The place of an ordinal in its chunk.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ordinals are whole numbers below 2^53"
+)]
+fn low_of(score: f64) -> u16 {
+    (score as u64 % CHUNK) as u16
+}
+
+struct Operands {
+    live: HashMap<u64, Bits>,
+    terms: HashMap<(u64, Term), Bits>,
+}
+
+impl Operands {
+    fn live(&self, chunk: u64) -> Bits {
+        self.live.get(&chunk).cloned().unwrap_or_else(Bits::none)
+    }
+
+    fn evaluate(&self, expr: &Expr, chunk: u64) -> Bits {
+        match expr {
+            Expr::Everything => self.live(chunk),
+            Expr::Nothing => Bits::none(),
+            Expr::Term(term) => {
+                let key = (chunk, term.clone());
+                self.terms.get(&key).cloned().unwrap_or_else(Bits::none)
+            }
+            Expr::Or(parts) => parts
+                .iter()
+                .map(|part| self.evaluate(part, chunk))
+                .fold(Bits::none(), |all, part| all.or(&part)),
+            Expr::Not(inner) => self.live(chunk).and_not(&self.evaluate(inner, chunk)),
+            Expr::And(parts) => {
+                let is_not = |part: &&Expr| matches!(part, Expr::Not(_));
+                let mut whole = parts.iter().filter(|part| !is_not(part));
+                let start = match whole.next() {
+                    Some(first) => self.evaluate(first, chunk),
+                    None => self.live(chunk),
+                };
+                let found = whole.fold(start, |all, part| all.and(&self.evaluate(part, chunk)));
+                parts.iter().fold(found, |all, part| match part {
+                    Expr::Not(inner) => all.and_not(&self.evaluate(inner, chunk)),
+                    _ => all,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governance_core::{Dimension, Terms};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exprs() -> impl Strategy<Value = Expr> {
+        let term = (0_usize..4).prop_map(|i| Expr::Term(term(i)));
+        let leaf = prop_oneof![6 => term, 1 => Just(Expr::Everything), 1 => Just(Expr::Nothing)];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            let parts = || prop::collection::vec(inner.clone(), 1..4);
+            prop_oneof![
+                parts().prop_map(Expr::And),
+                parts().prop_map(Expr::Or),
+                inner.clone().prop_map(|inner| Expr::Not(Box::new(inner))),
+            ]
+        })
+    }
+
+    fn term(i: usize) -> Term {
+        Term::new([Dimension::Status, Dimension::Tag][i % 2], format!("v{i}"))
+    }
+
+    proptest! {
+        #[test]
+        fn bits_agree_with_the_expression(
+            expr in exprs(), documents in prop::collection::vec(prop::option::of(0_u8..16), 1..80),
+        ) {
+            let search = Search::new(&expr);
+            let mut operands = Operands { live: HashMap::new(), terms: HashMap::new() };
+            for (low, terms) in (0..).zip(&documents) {
+                let Some(terms) = terms else { continue };
+                // What the engine does not fetch must not be missed.
+                if search.needs_live() {
+                    operands.live.entry(0).or_insert_with(Bits::none).insert(low);
+                }
+                for i in (0..4).filter(|i| terms & (1 << i) != 0) {
+                    operands.terms.entry((0, term(i))).or_insert_with(Bits::none).insert(low);
+                }
+            }
+            let found = operands.evaluate(&expr, 0);
+            for (low, document) in (0..).zip(&documents) {
+                let expected = document.is_some_and(|document| {
+                    let terms: Terms = (0..4).filter(|i| document & (1 << i) != 0).map(term).collect();
+                    expr.contains(&terms)
+                });
+                prop_assert_eq!(found.contains(low), expected, "{:?}", expr);
+            }
+        }
+    }
+}

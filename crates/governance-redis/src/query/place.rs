@@ -1,0 +1,142 @@
+//! Where a page ended: the position inside a cursor.
+
+use governance_core::{Order, PageError};
+
+use crate::codec::{read_number, write_number};
+
+/// A position in a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Place {
+    /// Upwards: the next ordinal to look at, per partition. Downwards: the ordinal below which to
+    /// go on.
+    Ordinals(Vec<u64>),
+    /// By deadline: the last entry that was looked at, and its partition.
+    Due(DuePlace),
+}
+
+/// A position among deadlines, the same for all partitions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct DuePlace {
+    pub(super) due: f64,
+    pub(super) partition: u16,
+    /// Ordinal and id, as the set has them.
+    pub(super) member: [u8; 24],
+}
+
+const VERSION: u8 = 1;
+const ORDINALS: u8 = 0;
+const DUE: u8 = 1;
+
+impl Place {
+    /// Version, number of partitions, kind, then numbers of variable length or the due place.
+    pub(super) fn encode(&self, partitions: usize) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        // There are at most 256 partitions.
+        bytes.extend(u16::try_from(partitions).unwrap_or(u16::MAX).to_be_bytes());
+        match self {
+            Self::Ordinals(ordinals) => {
+                bytes.push(ORDINALS);
+                ordinals
+                    .iter()
+                    .for_each(|ordinal| write_number(&mut bytes, *ordinal));
+            }
+            Self::Due(place) => {
+                bytes.push(DUE);
+                bytes.extend(place.due.to_be_bytes());
+                bytes.extend(place.partition.to_be_bytes());
+                bytes.extend(place.member);
+            }
+        }
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8], partitions: usize, order: Order) -> Result<Self, PageError> {
+        let (place, of) = Self::read(bytes, order).ok_or(PageError::CursorMalformed)?;
+        // A position that makes sense, but of a store that is cut otherwise.
+        if of == partitions {
+            Ok(place)
+        } else {
+            Err(PageError::CursorExpired)
+        }
+    }
+
+    /// A position and the number of partitions it is of.
+    fn read(bytes: &[u8], order: Order) -> Option<(Self, usize)> {
+        let ([version, high, low, kind], mut rest) = bytes.split_first_chunk()?;
+        let partitions = usize::from(u16::from_be_bytes([*high, *low]));
+        if *version != VERSION {
+            return None;
+        }
+        let place = match (*kind, order) {
+            (ORDINALS, Order::Submission | Order::NewestFirst) => {
+                let ordinals: Option<Vec<u64>> =
+                    (0..partitions).map(|_| read_number(&mut rest)).collect();
+                rest.is_empty().then_some(Self::Ordinals(ordinals?))?
+            }
+            (DUE, Order::Deadline) => {
+                let (due, rest) = rest.split_first_chunk()?;
+                let (partition, member) = rest.split_first_chunk()?;
+                let due = f64::from_be_bytes(*due);
+                Self::Due(DuePlace {
+                    due: (!due.is_nan()).then_some(due)?,
+                    partition: u16::from_be_bytes(*partition),
+                    member: member.try_into().ok()?,
+                })
+            }
+            _ => return None,
+        };
+        Some((place, partitions))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governance_core::Cursor;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_place_round_trips(ordinals in prop::collection::vec(any::<u64>(), 1..20)) {
+            let (place, partitions) = (Place::Ordinals(ordinals.clone()), ordinals.len());
+            let bytes = place.encode(partitions);
+            prop_assert_eq!(Place::decode(&bytes, partitions, Order::Submission), Ok(place));
+            prop_assert_eq!(
+                Place::decode(&bytes, partitions + 1, Order::Submission),
+                Err(PageError::CursorExpired)
+            );
+            prop_assert_eq!(
+                Place::decode(&bytes, partitions, Order::Deadline),
+                Err(PageError::CursorMalformed)
+            );
+        }
+
+        #[test]
+        fn nonsense_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            for order in Order::ALL {
+                let _ = Place::decode(&bytes, 1, order);
+            }
+        }
+    }
+
+    #[test]
+    fn a_due_place_round_trips() {
+        let place = Place::Due(DuePlace {
+            due: 1.5e15,
+            partition: 3,
+            member: [7; 24],
+        });
+        assert_eq!(
+            Place::decode(&place.encode(4), 4, Order::Deadline),
+            Ok(place)
+        );
+    }
+
+    #[test]
+    fn the_longest_place_fits_a_cursor() {
+        // A million million requests in each of 256 partitions.
+        let place = Place::Ordinals(vec![1 << 40; 256]);
+        assert!(place.encode(256).len() <= Cursor::MAX_POSITION_BYTES);
+    }
+}

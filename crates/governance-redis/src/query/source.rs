@@ -1,0 +1,392 @@
+//! Walks over one partition and gives candidates in the order of a page.
+
+use std::{cmp::Ordering, collections::VecDeque};
+
+use governance_core::{Order, RequestId, Timestamp};
+
+use super::{
+    chunks, due, journal,
+    place::DuePlace,
+    sets,
+    slots::resolve,
+    split::{Driver, Search},
+};
+use crate::{
+    cache::IdSlot, error::RedisError, index::Class, keys::CHUNK, partition::Partition,
+    shared::Shared,
+};
+
+/// A request, or a decision about one, that may be on the page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Candidate {
+    pub(super) partition: u16,
+    /// Where it is in the walk of its partition.
+    pub(super) at: u64,
+    pub(super) ordinal: u64,
+    pub(super) id: RequestId,
+    /// When it was stored.
+    pub(super) stamp: u64,
+    /// Its deadline, in a walk by deadline.
+    pub(super) due: f64,
+    /// The index of the decision, in a walk over decisions.
+    pub(crate) decision: usize,
+}
+
+impl Candidate {
+    /// The order of the page, the same whatever partition it is from.
+    pub(super) fn compare(&self, other: &Self, order: Order) -> Ordering {
+        let (a, b) = (self, other);
+        let stored = || {
+            let key = |c: &Self| (c.stamp, c.partition, c.at);
+            key(a).cmp(&key(b))
+        };
+        match order {
+            Order::Submission => stored(),
+            Order::NewestFirst => stored().reverse(),
+            Order::Deadline => a
+                .due
+                .total_cmp(&b.due)
+                .then_with(|| (a.partition, a.member()).cmp(&(b.partition, b.member()))),
+        }
+    }
+
+    /// As the set of deadlines has it.
+    pub(super) fn member(&self) -> [u8; 24] {
+        let mut member = [0; 24];
+        member[..8].copy_from_slice(&self.ordinal.to_be_bytes());
+        member[8..].copy_from_slice(self.id.as_bytes());
+        member
+    }
+}
+
+/// Something that was found, perhaps without its id yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Raw {
+    pub(super) at: u64,
+    pub(super) ordinal: u64,
+    pub(super) slot: Option<IdSlot>,
+    /// When the decision was stored; else the slot tells.
+    pub(super) stamp: Option<u64>,
+    pub(super) decision: usize,
+}
+
+impl Raw {
+    pub(super) const fn request(ordinal: u64, slot: Option<IdSlot>) -> Self {
+        Self {
+            at: ordinal,
+            ordinal,
+            slot,
+            stamp: None,
+            decision: 0,
+        }
+    }
+}
+
+/// How a partition is walked.
+#[derive(Debug)]
+enum Way {
+    /// Over a few sorted sets. Turns to chunks when they turn out long.
+    Sets { driver: Driver, walked: usize },
+    /// Chunk by chunk, so many at a time.
+    Chunks { step: usize },
+    /// By deadline.
+    Due {
+        after: Option<DuePlace>,
+        until: Option<Timestamp>,
+    },
+    /// Over the journal, so many entries at a time.
+    Journal { step: u64 },
+}
+
+/// What is walked over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Requests,
+    Decisions,
+}
+
+/// A walk over one partition.
+pub(super) struct Source<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) partition: &'a Partition,
+    pub(super) search: &'a Search,
+    pub(super) order: Order,
+    way: Way,
+    /// Found and ready to be judged.
+    pub(super) ready: VecDeque<Candidate>,
+    raw: VecDeque<Raw>,
+    /// Upwards: everything below was looked at. Downwards: everything from here on was.
+    scanned: u64,
+    /// Whether there is nothing more to look at.
+    done: bool,
+    /// How many more reads this page allows.
+    budget: usize,
+}
+
+/// Reads of one page and partition that may find nothing.
+const BUDGET: usize = 64;
+/// A walk over sets that is longer than this goes on by chunks.
+const LONGEST_WALK: usize = 2_048;
+/// Where a walk downwards begins when nothing is known.
+pub(super) const NEWEST: u64 = u64::MAX;
+
+impl<'a> Source<'a> {
+    /// A walk that begins at a place: for orders by ordinal the number a cursor holds.
+    pub(super) fn new(
+        shared: &'a Shared,
+        partition: &'a Partition,
+        search: &'a Search,
+        what: What,
+        order: Order,
+        from: u64,
+        due: (Option<DuePlace>, Option<Timestamp>),
+    ) -> Self {
+        let way = match (what, order, &search.driver) {
+            (What::Decisions, ..) => Way::Journal { step: 0 },
+            (What::Requests, Order::Deadline, _) => Way::Due {
+                after: due.0,
+                until: due.1,
+            },
+            (What::Requests, _, Some(driver)) => Way::Sets {
+                driver: driver.clone(),
+                walked: 0,
+            },
+            (What::Requests, _, None) => Way::Chunks { step: 1 },
+        };
+        let nothing_below = order == Order::NewestFirst && from == 0;
+        Self {
+            shared,
+            partition,
+            search,
+            order,
+            way,
+            ready: VecDeque::new(),
+            raw: VecDeque::new(),
+            scanned: from,
+            done: search.is_empty() || nothing_below,
+            budget: BUDGET,
+        }
+    }
+
+    /// A walk over candidates that are known already, in order.
+    pub(super) fn of(
+        shared: &'a Shared,
+        partition: &'a Partition,
+        search: &'a Search,
+        order: Order,
+        from: u64,
+        ready: VecDeque<Candidate>,
+    ) -> Self {
+        let mut source = Self::new(
+            shared,
+            partition,
+            search,
+            What::Requests,
+            order,
+            from,
+            (None, None),
+        );
+        source.scanned = match (order, ready.back()) {
+            (Order::NewestFirst, _) => 0,
+            (_, Some(last)) => last.at + 1,
+            (_, None) => from,
+        };
+        source.ready = ready;
+        source.done = true;
+        source
+    }
+
+    /// A walk over a partition that cannot have anything of interest.
+    pub(super) fn skip(mut self) -> Self {
+        self.done = true;
+        self
+    }
+
+    fn is_upwards(&self) -> bool {
+        self.order != Order::NewestFirst
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.done && self.raw.is_empty() && self.ready.is_empty()
+    }
+
+    /// Whether there may be more, but this page has looked far enough.
+    pub(super) fn is_spent(&self) -> bool {
+        !self.done && self.raw.is_empty() && self.ready.is_empty() && self.budget == 0
+    }
+
+    /// Where to go on when all that is ready has been dealt with but `ready` itself.
+    pub(super) fn frontier(&self) -> u64 {
+        let first = self
+            .ready
+            .front()
+            .map(|c| c.at)
+            .or_else(|| self.raw.front().map(|r| r.at));
+        match first {
+            Some(at) => self.before(at),
+            None if self.scanned == NEWEST => 0,
+            None => self.scanned,
+        }
+    }
+
+    /// The place right before something.
+    pub(super) fn before(&self, at: u64) -> u64 {
+        if self.is_upwards() {
+            at
+        } else {
+            at.saturating_add(1)
+        }
+    }
+
+    /// Reads on until something is ready, at best `want` of it.
+    pub(super) async fn fill(&mut self, want: usize) -> Result<(), RedisError> {
+        while self.ready.is_empty() {
+            if self.raw.is_empty() {
+                if self.done || self.budget == 0 {
+                    return Ok(());
+                }
+                self.budget -= 1;
+                self.scan(want).await?;
+                continue;
+            }
+            let count = self.raw.len().min(want);
+            let next: Vec<Raw> = self.raw.drain(..count).collect();
+            let slots = resolve(self.shared, self.partition, &next).await?;
+            let number = self.partition.number;
+            let found = next.iter().zip(slots).filter_map(|(raw, slot)| {
+                let slot = slot?;
+                Some(Candidate {
+                    partition: number,
+                    at: raw.at,
+                    ordinal: raw.ordinal,
+                    id: slot.id,
+                    stamp: raw.stamp.unwrap_or(slot.stamp),
+                    due: 0.0,
+                    decision: raw.decision,
+                })
+            });
+            self.ready.extend(found);
+        }
+        Ok(())
+    }
+
+    async fn scan(&mut self, want: usize) -> Result<(), RedisError> {
+        match &mut self.way {
+            Way::Sets { driver, walked } => {
+                if *walked >= LONGEST_WALK && driver.class == Class::Ordinals {
+                    self.way = Way::Chunks { step: 1 };
+                    return Ok(());
+                }
+                let (from, upwards) = (self.scanned, self.order != Order::NewestFirst);
+                let found =
+                    sets::read(self.shared, self.partition, driver, from, upwards, want).await?;
+                *walked += found.members.len();
+                let members = sets::narrow(self.shared, self.partition, self.search, found.members);
+                self.raw.extend(members.await?);
+                match found.until {
+                    Some(until) => self.scanned = until,
+                    None => {
+                        self.finish(found.newest);
+                    }
+                }
+            }
+            Way::Chunks { step } => {
+                let step_now = *step;
+                *step = (step_now * 2).min(8);
+                self.scan_chunks(step_now).await?;
+            }
+            Way::Due { after, until } => {
+                let found = due::read(self.shared, self.partition, *after, *until, want).await?;
+                self.done = found.is_end;
+                if let Some(last) = found.entries.last() {
+                    *after = Some(DuePlace {
+                        due: last.due,
+                        partition: self.partition.number,
+                        member: last.member(),
+                    });
+                }
+                self.ready.extend(found.entries);
+            }
+            Way::Journal { step } => {
+                // The first look takes what a page without much of a filter needs.
+                let first = *step == 0;
+                *step = if first { want as u64 } else { journal::LONGEST };
+                let upwards = self.order != Order::NewestFirst;
+                let narrow = (!first).then_some(self.search);
+                let found = journal::read(
+                    self.shared,
+                    self.partition,
+                    narrow,
+                    self.scanned,
+                    upwards,
+                    *step,
+                )
+                .await?;
+                self.raw.extend(found.decisions);
+                self.scanned = found.until;
+                self.done = found.is_end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is left. Upwards, what is stored from now on comes behind what there was.
+    fn finish(&mut self, newest: u64) {
+        self.done = true;
+        self.scanned = if self.is_upwards() {
+            self.scanned.max(newest)
+        } else {
+            0
+        };
+    }
+
+    async fn scan_chunks(&mut self, step: usize) -> Result<(), RedisError> {
+        let most = step.min(chunks::at_once(self.search)) as u64;
+        let chunks: Vec<u64> = if self.is_upwards() {
+            let first = self.scanned / CHUNK;
+            (first..first + most).collect()
+        } else {
+            let top = match self.scanned {
+                NEWEST => self.partition.hint().ordinals,
+                bound => bound,
+            };
+            let first = top.saturating_sub(1) / CHUNK;
+            (first.saturating_sub(most - 1)..=first).rev().collect()
+        };
+        let answered = chunks::evaluate(self.shared, self.partition, self.search, &chunks).await?;
+        let newest = answered.counters.ordinals;
+        if self.is_upwards() {
+            let from = self.scanned;
+            for (chunk, bits) in &answered.chunks {
+                let ordinals = bits.iter().map(|low| chunk * CHUNK + u64::from(low));
+                let behind = ordinals.filter(|ordinal| *ordinal >= from);
+                self.raw
+                    .extend(behind.map(|ordinal| Raw::request(ordinal, None)));
+            }
+            let end = chunks.last().map_or(from, |last| (last + 1) * CHUNK);
+            // What is created while the walk is under way may be seen by the next page.
+            self.scanned = end.min(newest.max(from));
+            self.done = end >= newest;
+            return Ok(());
+        }
+        let known = chunks.first().map_or(0, |first| (first + 1) * CHUNK);
+        if self.scanned == NEWEST {
+            self.scanned = newest;
+            if newest > known {
+                // The newest are in a later chunk than was thought.
+                return Ok(());
+            }
+        }
+        let below = self.scanned;
+        for (chunk, bits) in &answered.chunks {
+            let ordinals = bits.iter().rev().map(|low| chunk * CHUNK + u64::from(low));
+            let before = ordinals.filter(|ordinal| *ordinal < below);
+            self.raw
+                .extend(before.map(|ordinal| Raw::request(ordinal, None)));
+        }
+        self.scanned = chunks.last().map_or(0, |last| last * CHUNK);
+        self.done = self.scanned == 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Takes an expression apart by how its terms are kept.
+
+use std::collections::BTreeSet;
+
+use governance_core::{Expr, Term};
+
+use crate::index::{Class, IndexTerm};
+
+/// An expression, ready to be looked up.
+#[derive(Debug, Clone)]
+pub(super) struct Search {
+    pub(super) expr: Expr,
+    /// Sets one of which every match is in, if there are such: to walk over instead of chunks.
+    pub(super) driver: Option<Driver>,
+}
+
+/// Sorted sets whose union holds every match.
+#[derive(Debug, Clone)]
+pub(super) struct Driver {
+    pub(super) terms: Vec<IndexTerm>,
+    /// Whether their members tell ids. All of a driver do or none.
+    pub(super) class: Class,
+}
+
+impl Search {
+    pub(super) fn new(expr: &Expr) -> Self {
+        let parts = match expr {
+            Expr::And(parts) => parts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let drivers = parts.iter().filter_map(driver);
+        Self {
+            expr: expr.clone(),
+            // The inbox of a person is the shortest there is; then fewer sets before more.
+            driver: drivers.min_by_key(|driver| (driver.class != Class::Inbox, driver.terms.len())),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.expr == Expr::Nothing
+    }
+
+    /// The part of it that bitmaps can tell, if there is any.
+    pub(super) fn bitmaps_only(&self) -> Option<Self> {
+        let parts = match &self.expr {
+            Expr::And(parts) => parts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let mut parts: Vec<Expr> = parts
+            .iter()
+            .filter(|part| {
+                let mut terms = BTreeSet::new();
+                collect(part, &mut terms);
+                let bitmap = |term: &Term| Class::of(term.dimension()) == Class::Bitmap;
+                !terms.is_empty() && terms.iter().all(bitmap)
+            })
+            .cloned()
+            .collect();
+        let expr = match parts.len() {
+            0 => return None,
+            1 => parts.remove(0),
+            _ => Expr::And(parts),
+        };
+        Some(Self { expr, driver: None })
+    }
+
+    /// Every term of it.
+    pub(super) fn terms(&self) -> BTreeSet<Term> {
+        let mut terms = BTreeSet::new();
+        collect(&self.expr, &mut terms);
+        terms
+    }
+
+    /// Whether it takes knowing every request there is.
+    pub(super) fn needs_live(&self) -> bool {
+        needs_live(&self.expr)
+    }
+}
+
+/// Most sets that are walked over together.
+const MOST_SETS: usize = 64;
+
+fn driver(expr: &Expr) -> Option<Driver> {
+    let parts = match expr {
+        Expr::Or(parts) => parts.as_slice(),
+        term @ Expr::Term(_) => std::slice::from_ref(term),
+        _ => return None,
+    };
+    if parts.len() > MOST_SETS {
+        return None;
+    }
+    let terms: Vec<IndexTerm> = parts
+        .iter()
+        .map(|part| match part {
+            Expr::Term(term) => Some(IndexTerm::from(term)),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    let class = terms.first()?.class();
+    let same = class != Class::Bitmap && terms.iter().all(|term| term.class() == class);
+    same.then_some(Driver { terms, class })
+}
+
+fn collect(expr: &Expr, terms: &mut BTreeSet<Term>) {
+    match expr {
+        Expr::Everything | Expr::Nothing => {}
+        Expr::Term(term) => {
+            terms.insert(term.clone());
+        }
+        Expr::And(parts) | Expr::Or(parts) => {
+            parts.iter().for_each(|part| collect(part, terms));
+        }
+        Expr::Not(inner) => collect(inner, terms),
+    }
+}
+
+fn needs_live(expr: &Expr) -> bool {
+    match expr {
+        Expr::Everything => true,
+        Expr::Nothing | Expr::Term(_) => false,
+        // What is taken away from something needs no more than that something.
+        Expr::And(parts) => {
+            let is_not = |part: &Expr| matches!(part, Expr::Not(_));
+            parts.iter().all(is_not) || parts.iter().map(inner).any(needs_live)
+        }
+        Expr::Or(parts) => parts.iter().any(needs_live),
+        Expr::Not(_) => true,
+    }
+}
+
+/// What is in a negation, or the expression itself.
+fn inner(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Not(inner) => inner,
+        other => other,
+    }
+}

@@ -1,0 +1,446 @@
+//! Fills a page: merges the partitions, fetches what is next, lets the evaluator judge it.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use futures_util::future::{join, try_join_all};
+use governance_core::{
+    Cursor, Digest, Dimension, Expr, MutationRequest, Order, Page, PageRequest, RequestId,
+    RequestQuery, Slot, StateId, StoreError, TenantId, Timestamp, plan, query::Undecodable,
+};
+use redis_client::{Operation, redis};
+
+use super::{
+    fetch::{Fetched, fetch},
+    place::{DuePlace, Place},
+    source::{Candidate, NEWEST, Source, What},
+    split::Search,
+};
+use crate::{
+    codec::{BLOCK, Frame},
+    error::RedisError,
+    layout::Layout,
+    shared::Shared,
+};
+
+const HEADS: Operation = Operation::read("query_heads");
+
+/// What a listing is about.
+pub(crate) struct Listing<'a> {
+    /// The port, for errors.
+    pub(crate) port: &'static str,
+    pub(crate) requests: &'a RequestQuery,
+    /// Digest of the whole query, which cursors are tied to.
+    pub(crate) digest: Digest,
+    /// Whether decisions are walked over, one by one, instead of requests.
+    pub(crate) over_decisions: bool,
+}
+
+/// Lists what `hits` makes of the requests of a listing, in the order of the page.
+///
+/// Everything a request has is on one page. Looks at no more documents than the options allow.
+pub(crate) async fn walk<T>(
+    shared: &Shared,
+    listing: &Listing<'_>,
+    page: &PageRequest,
+    mut hits: impl FnMut(&Arc<MutationRequest>, &Candidate, Timestamp) -> Vec<T>,
+) -> Result<Page<T>, StoreError> {
+    let wrap = |error: RedisError| error.at(listing.port);
+    let order = page.ordering();
+    let partitions = shared.partitions.len();
+    let place = page
+        .position(listing.digest)
+        .and_then(|place| {
+            place
+                .map(|place| Place::decode(place, partitions, order))
+                .transpose()
+        })
+        .map_err(|error| StoreError::page(listing.port, error))?;
+    let search = Search::new(plan(listing.requests).expr());
+    let mut sources = sources(shared, listing, &search, order, place.as_ref())
+        .await
+        .map_err(wrap)?;
+
+    let mut filler = Filler {
+        items: Vec::new(),
+        undecodable: Vec::new(),
+        limit: usize::from(page.limit()),
+        looks: shared.options.scan_limit.max(1),
+    };
+    let mut last_due = match place {
+        Some(Place::Due(place)) => Some(place),
+        _ => None,
+    };
+    let mut now = None;
+    let next = loop {
+        // One more than fits tells whether there is a next page.
+        let need = (filler.limit + 1).saturating_sub(filler.items.len()).max(1);
+        fill(shared, &mut sources, need, &mut now)
+            .await
+            .map_err(wrap)?;
+        let now = now.unwrap_or(Timestamp::EPOCH);
+        let batch = take(&mut sources, order, need);
+        let documents = fetch(shared, &batch).await.map_err(wrap)?;
+        let mut used = 0_usize;
+        for candidate in &batch {
+            let fetched = documents.get(&candidate.id).unwrap_or(&Fetched::Gone);
+            if !filler.judge(fetched, |request| hits(request, candidate, now)) {
+                break;
+            }
+            used += 1;
+            if filler.looks == 0 {
+                break;
+            }
+        }
+        if let Some(last) = used.checked_sub(1).and_then(|last| batch.get(last)) {
+            last_due = Some(DuePlace {
+                due: last.due,
+                partition: last.partition,
+                member: last.member(),
+            });
+        }
+        let is_at_end = used == batch.len() && sources.iter().all(Source::is_at_end);
+        if is_at_end && filler.looks > 0 {
+            break None;
+        }
+        if used < batch.len() || filler.looks == 0 || sources.iter().any(Source::is_spent) {
+            break Some(end(&sources, &batch[used..], order, last_due));
+        }
+    };
+    let next = next.map(|place| Cursor::new(order, listing.digest, &place.encode(partitions)));
+    Ok(Page::new(filler.items, next).with_undecodable(filler.undecodable))
+}
+
+/// The page as far as it is filled.
+struct Filler<T> {
+    items: Vec<T>,
+    undecodable: Vec<Undecodable>,
+    limit: usize,
+    /// How many more documents may be looked at.
+    looks: usize,
+}
+
+impl<T> Filler<T> {
+    /// Takes what a document gives. False if it does not fit the page any more.
+    fn judge(
+        &mut self,
+        fetched: &Fetched,
+        hits: impl FnOnce(&Arc<MutationRequest>) -> Vec<T>,
+    ) -> bool {
+        let found = match fetched {
+            Fetched::Request(request) => hits(request),
+            Fetched::Unreadable(record) => {
+                if !self.undecodable.contains(record) {
+                    self.undecodable.push(record.clone());
+                }
+                Vec::new()
+            }
+            Fetched::Gone => Vec::new(),
+        };
+        if !found.is_empty() && self.items.len() >= self.limit {
+            return false;
+        }
+        self.items.extend(found);
+        self.looks = self.looks.saturating_sub(1);
+        true
+    }
+}
+
+/// Gets something ready in every partition that has more; at the first time, the store's time too.
+async fn fill(
+    shared: &Shared,
+    sources: &mut [Source<'_>],
+    need: usize,
+    now: &mut Option<Timestamp>,
+) -> Result<(), RedisError> {
+    let want = share(
+        need,
+        sources.iter().filter(|source| !source.is_at_end()).count(),
+    );
+    let fills = try_join_all(sources.iter_mut().map(|source| source.fill(want)));
+    if now.is_none() {
+        let (fills, time) = join(fills, shared.now()).await;
+        fills?;
+        *now = Some(time?);
+    } else {
+        fills.await?;
+    }
+    Ok(())
+}
+
+/// How many to ask each of some partitions for, so that together they most likely have enough.
+fn share(need: usize, partitions: usize) -> usize {
+    if partitions <= 1 {
+        return need;
+    }
+    let even = need.div_ceil(partitions);
+    even + 3 * even.isqrt() + 1
+}
+
+/// Takes what comes next over all partitions. Stops where a partition may have something earlier
+/// that is not known yet.
+fn take(sources: &mut [Source<'_>], order: Order, most: usize) -> Vec<Candidate> {
+    let mut batch = Vec::new();
+    // More than the page needs, as some will be no matches.
+    while batch.len() < most + most / 4 {
+        let mut first: Option<(usize, Candidate)> = None;
+        for (i, source) in sources.iter().enumerate() {
+            let Some(candidate) = source.ready.front() else {
+                if source.is_at_end() {
+                    continue;
+                }
+                return batch;
+            };
+            let earlier = first
+                .as_ref()
+                .is_none_or(|(_, known)| candidate.compare(known, order).is_lt());
+            if earlier {
+                first = Some((i, *candidate));
+            }
+        }
+        let Some((i, candidate)) = first else {
+            return batch;
+        };
+        sources[i].ready.pop_front();
+        batch.push(candidate);
+    }
+    batch
+}
+
+/// The place behind what was used: `rest` was taken, but not used.
+fn end(sources: &[Source<'_>], rest: &[Candidate], order: Order, last: Option<DuePlace>) -> Place {
+    if order == Order::Deadline {
+        let start = DuePlace {
+            due: f64::NEG_INFINITY,
+            partition: 0,
+            member: [0; 24],
+        };
+        return Place::Due(last.unwrap_or(start));
+    }
+    let mut places: Vec<u64> = sources.iter().map(Source::frontier).collect();
+    for candidate in rest.iter().rev() {
+        let i = usize::from(candidate.partition);
+        if let (Some(place), Some(source)) = (places.get_mut(i), sources.get(i)) {
+            *place = source.before(candidate.at);
+        }
+    }
+    Place::Ordinals(places)
+}
+
+/// A walk for every partition.
+async fn sources<'a>(
+    shared: &'a Shared,
+    listing: &Listing<'_>,
+    search: &'a Search,
+    order: Order,
+    place: Option<&Place>,
+) -> Result<Vec<Source<'a>>, RedisError> {
+    let plan = plan(listing.requests);
+    let count = shared.partitions.len();
+    let start = if order == Order::NewestFirst {
+        NEWEST
+    } else {
+        0
+    };
+    let from: Vec<u64> = match place {
+        Some(Place::Ordinals(places)) => places.clone(),
+        _ => vec![start; count],
+    };
+    let due = match place {
+        Some(Place::Due(place)) => Some(*place),
+        _ => None,
+    };
+    if let Some(ids) = plan.ids().filter(|_| !listing.over_decisions) {
+        let mut ready = named(shared, ids, order, &from, due, plan.due_until()).await?;
+        let sources = shared.partitions.iter().enumerate().map(|(i, partition)| {
+            let ready = std::mem::take(&mut ready[i]);
+            Source::of(shared, partition, search, order, from[i], ready)
+        });
+        return Ok(sources.collect());
+    }
+    let what = if listing.over_decisions {
+        What::Decisions
+    } else {
+        What::Requests
+    };
+    let only = partitions_of(listing.requests.tenant(), plan.expr(), count);
+    let named = plan
+        .ids()
+        .map(|ids| ids.iter().map(|id| Layout::partition(id.slot(), count)));
+    let only = named.map(Iterator::collect).or(only);
+    let sources = shared.partitions.iter().enumerate().map(|(i, partition)| {
+        let due = (due, plan.due_until());
+        let source = Source::new(shared, partition, search, what, order, from[i], due);
+        match &only {
+            Some(only) if !only.contains(&i) => source.skip(),
+            _ => source,
+        }
+    });
+    Ok(sources.collect())
+}
+
+/// The partitions that can have a match, when the query names states.
+fn partitions_of(tenant: Option<&TenantId>, expr: &Expr, count: usize) -> Option<BTreeSet<usize>> {
+    let tenant = tenant?;
+    let parts = match expr {
+        Expr::And(parts) => parts.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    parts.iter().find_map(|part| {
+        let terms = match part {
+            Expr::Or(terms) => terms.as_slice(),
+            term => std::slice::from_ref(term),
+        };
+        let partition = |term: &Expr| match term {
+            Expr::Term(term) if term.dimension() == Dimension::StateId => {
+                let state = StateId::new(term.value()).ok()?;
+                Some(Layout::partition(Slot::of(tenant, &state), count))
+            }
+            _ => None,
+        };
+        terms.iter().map(partition).collect()
+    })
+}
+
+/// Requests that were asked for by id, in the order of the page, per partition.
+async fn named(
+    shared: &Shared,
+    ids: &BTreeSet<RequestId>,
+    order: Order,
+    from: &[u64],
+    due: Option<DuePlace>,
+    until: Option<Timestamp>,
+) -> Result<Vec<VecDeque<Candidate>>, RedisError> {
+    let count = shared.partitions.len();
+    let reads = ids.iter().map(|id| async move {
+        let partition = shared.partition(id.slot());
+        let key = partition.keys.request(id);
+        let mut command = redis::cmd("GETRANGE");
+        // A deadline stands behind the head, in the index record.
+        let last = if order == Order::Deadline {
+            -1
+        } else {
+            BLOCK as i64 - 1
+        };
+        command.arg(&key).arg(0).arg(last);
+        let bytes: Vec<u8> = shared.query(HEADS, &key, &command).await?;
+        Ok::<_, RedisError>(candidate(partition.number, *id, &bytes.into(), order))
+    });
+    let mut found: Vec<VecDeque<Candidate>> = vec![VecDeque::new(); count];
+    let until = until.map(|until| score(until.as_micros()));
+    for candidate in try_join_all(reads).await?.into_iter().flatten() {
+        let i = usize::from(candidate.partition);
+        let is_behind = match order {
+            Order::Submission => candidate.at >= from[i],
+            Order::NewestFirst => candidate.at < from[i],
+            Order::Deadline => {
+                let place = |c: &Candidate| (c.partition, c.member());
+                due.is_none_or(|after| {
+                    let rest = place(&candidate).cmp(&(after.partition, after.member));
+                    candidate.due.total_cmp(&after.due).then(rest).is_gt()
+                }) && until.is_none_or(|until| candidate.due <= until)
+            }
+        };
+        if is_behind {
+            found[i].push_back(candidate);
+        }
+    }
+    for candidates in &mut found {
+        candidates
+            .make_contiguous()
+            .sort_by(|a, b| a.compare(b, order));
+    }
+    Ok(found)
+}
+
+/// What a head tells. A record too damaged for that is listed first, as undecodable.
+fn candidate(
+    partition: u16,
+    id: RequestId,
+    bytes: &bytes::Bytes,
+    order: Order,
+) -> Option<Candidate> {
+    if bytes.is_empty() {
+        return None;
+    }
+    let number =
+        |at: usize| -> Option<u64> { Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?)) };
+    let ordinal = number(16).unwrap_or(0);
+    let due = match order {
+        Order::Deadline => score(Frame::salvage(bytes).ok()?.index.due()?),
+        Order::Submission | Order::NewestFirst => 0.0,
+    };
+    Some(Candidate {
+        partition,
+        at: ordinal,
+        ordinal,
+        id,
+        stamp: number(24).unwrap_or(0),
+        due,
+        decision: 0,
+    })
+}
+
+/// A time as the server keeps it.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the server keeps scores as doubles, too"
+)]
+fn score(micros: i64) -> f64 {
+    micros as f64
+}
+
+/// A cursor of another query, order or store.
+pub(crate) fn refuse_deadline(port: &'static str, order: Order) -> Result<(), StoreError> {
+    if order == Order::Deadline {
+        let detail = "decisions have no order by deadline";
+        return Err(StoreError::new(
+            governance_core::StoreErrorKind::InvalidInput,
+            port,
+            detail,
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use governance_core::PageError;
+
+    use super::*;
+
+    #[test]
+    fn partitions_are_asked_for_a_little_more_than_their_share() {
+        assert_eq!(share(51, 1), 51);
+        assert_eq!(share(51, 16), 4 + 6 + 1);
+        assert!((1..100).all(|need| share(need, 8) * 8 >= need));
+    }
+
+    #[test]
+    fn a_query_about_states_asks_their_partitions_only() {
+        let tenant = TenantId::default();
+        let query = RequestQuery::in_tenant(tenant.clone())
+            .states([StateId::new("a").unwrap()])
+            .pending();
+        let only = partitions_of(query.tenant(), plan(&query).expr(), 16).unwrap();
+        let state = StateId::new("a").unwrap();
+        assert_eq!(
+            only,
+            [Layout::partition(Slot::of(&tenant, &state), 16)].into()
+        );
+        assert_eq!(partitions_of(None, plan(&query).expr(), 16), None);
+        let query = RequestQuery::in_tenant(tenant).pending();
+        assert_eq!(partitions_of(query.tenant(), plan(&query).expr(), 16), None);
+    }
+
+    #[test]
+    fn a_cursor_of_another_number_of_partitions_is_expired() {
+        let place = Place::Ordinals(vec![1, 2]).encode(2);
+        assert_eq!(
+            Place::decode(&place, 4, Order::Submission),
+            Err(PageError::CursorExpired)
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! The scripts. Each is a file under `lua/` whose head says what goes in and comes out.
+
+use std::sync::LazyLock;
+
+use redis_client::Script;
+
+/// The only writer.
+pub(crate) static APPLY: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded(include_str!("../lua/apply.lua")));
+
+/// Reads a due set behind a place.
+pub(crate) static DUE_PAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded(include_str!("../lua/due_page.lua")));
+
+/// Changes the fence.
+pub(crate) static FENCE: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded(include_str!("../lua/fence.lua")));

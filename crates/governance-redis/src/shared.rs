@@ -1,0 +1,335 @@
+//! What all handles of a store share: connections, partitions, caches, and the way to the server.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use governance_core::{MutationRequest, RequestId, Slot, StoreError, StoreErrorKind, Timestamp};
+use redis_client::{
+    Client, KeyPrefix, Operation, ScriptCall,
+    redis::{self, Cmd, FromRedisValue, Value},
+};
+
+use crate::{
+    apply::{Answer, Step},
+    cache::{Documents, Slots, Stored},
+    codec::{self, Frame, Head},
+    error::{RedisError, UnreadableRequest},
+    index::IndexRecord,
+    layout::{Fence, Layout},
+    open::Warning,
+    options::{Durability, RedisStoreOptions},
+    partition::{Hint, Partition},
+};
+
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) prefix: KeyPrefix,
+    pub(crate) options: RedisStoreOptions,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) documents: Documents,
+    pub(crate) slots: Slots,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// How often a step is put together anew because ordinals or layout had moved.
+const ATTEMPTS: usize = 8;
+/// Entries of id tables that are kept.
+pub(crate) const SLOTS_KEPT: usize = 100_000;
+
+const GET: Operation = Operation::read("get");
+const TIME: Operation = Operation::read("time");
+const FENCE: Operation = Operation::read("fence");
+
+impl Shared {
+    /// The partition of a slot.
+    pub(crate) fn partition(&self, slot: Slot) -> &Partition {
+        // There is at least one partition, and the remainder is below their number.
+        &self.partitions[Layout::partition(slot, self.partitions.len())]
+    }
+
+    /// Runs one command where a key lives.
+    ///
+    /// Boxed, as every way to the server is: the driver's futures are too deep for the compiler
+    /// to see through from the top of a listing.
+    pub(crate) fn query<'a, T: FromRedisValue + Send>(
+        &'a self,
+        operation: Operation,
+        key: &'a redis_client::Key,
+        command: &'a Cmd,
+    ) -> BoxFuture<'a, Result<T, RedisError>> {
+        Box::pin(async move { Ok(self.client.query(operation, key, command).await?) })
+    }
+
+    /// Calls a script.
+    pub(crate) fn invoke<'a, T: FromRedisValue + Send>(
+        &'a self,
+        call: &'a ScriptCall<'a>,
+    ) -> BoxFuture<'a, Result<T, RedisError>> {
+        Box::pin(async move { Ok(self.client.invoke(call).await?) })
+    }
+
+    /// Reads values of one partition. Missing ones are none.
+    pub(crate) async fn mget(
+        &self,
+        operation: Operation,
+        partition: &Partition,
+        keys: &[redis_client::Key],
+    ) -> Result<Vec<Option<Bytes>>, RedisError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut mget = redis::cmd("MGET");
+        mget.arg(keys);
+        let values: Vec<Option<Vec<u8>>> =
+            self.query(operation, &partition.keys.fence, &mget).await?;
+        if values.len() != keys.len() {
+            return Err(RedisError::Reply("MGET"));
+        }
+        Ok(values
+            .into_iter()
+            .map(|value| value.map(Bytes::from))
+            .collect())
+    }
+
+    /// The frame of a request.
+    pub(crate) async fn frame(&self, id: &RequestId) -> Result<Option<Bytes>, RedisError> {
+        let partition = self.partition(id.slot());
+        let key = partition.keys.request(id);
+        let mut get = redis::cmd("GET");
+        get.arg(&key);
+        let frame: Option<Vec<u8>> = self.query(GET, &key, &get).await?;
+        Ok(frame.map(Bytes::from))
+    }
+
+    /// The request as it is stored now.
+    pub(crate) async fn read(&self, id: &RequestId) -> Result<Option<Arc<Stored>>, RedisError> {
+        match self.frame(id).await? {
+            Some(frame) => self.take_in(*id, &frame).map(Some),
+            None => {
+                self.documents.forget(id);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Decodes a frame that was just read, and remembers it.
+    pub(crate) fn take_in(&self, id: RequestId, frame: &Bytes) -> Result<Arc<Stored>, RedisError> {
+        let known = self.documents.get(&id, |stored| stored.bytes);
+        if let Some(known) = known
+            && codec::block_of(frame) == Some(known.block)
+            && codec::is_whole(frame)
+        {
+            // The same block with what it sums up is the same record: no need to decode it again.
+            return Ok(known);
+        }
+        match decode(frame) {
+            Ok(stored) => Ok(self.remember(Arc::new(stored))),
+            Err(source) => {
+                self.documents.forget(&id);
+                Err(RedisError::Request { id, source })
+            }
+        }
+    }
+
+    pub(crate) fn remember(&self, stored: Arc<Stored>) -> Arc<Stored> {
+        let id = *stored.request.id();
+        self.documents.put(id, Arc::clone(&stored), stored.bytes);
+        stored
+    }
+
+    /// Encodes a request into its frame. Ordinal and stamp are 0 for a create.
+    pub(crate) fn encode(
+        &self,
+        request: &MutationRequest,
+        index: &IndexRecord,
+        place: (u64, u64),
+    ) -> Result<Vec<u8>, RedisError> {
+        let document = codec::encode_document(request, self.options.compression)?;
+        let last = request.decisions().last();
+        let head = Head {
+            revision: request.revision().get(),
+            ordinal: place.0,
+            stamp: place.1,
+            chain: last.map_or([0; 32], |decision| *decision.digest().as_bytes()),
+            decisions: u32::try_from(request.decisions().len()).unwrap_or(u32::MAX),
+        };
+        Ok(codec::encode_frame(&head, index, &document)?)
+    }
+
+    /// Takes a step on a partition. Follows ordinals and layout where they have moved.
+    pub(crate) async fn apply(
+        &self,
+        partition: &Partition,
+        step: &Step,
+    ) -> Result<Answer, RedisError> {
+        for _ in 0..ATTEMPTS {
+            let (fence, before) = (partition.fence(), partition.hint());
+            let (call, names) = step.call(partition, fence, before, self.options.feed_capacity)?;
+            let value: Value = match self.options.durability {
+                Durability::Replicated { replicas, wait } => {
+                    let (value, confirmed) = self
+                        .invoke_replicated(partition, &call, replicas, wait)
+                        .await?;
+                    if confirmed < replicas && matches!(Answer::read(&value)?, Answer::Done { .. })
+                    {
+                        let wanted = replicas;
+                        return Err(RedisError::NotConfirmed { confirmed, wanted });
+                    }
+                    value
+                }
+                _ => self.invoke(&call).await?,
+            };
+            match Answer::read(&value)? {
+                Answer::Done {
+                    ordinal,
+                    stamp,
+                    entries,
+                } => {
+                    let created = step.records.iter().any(|record| record.before.is_none());
+                    let told = Hint {
+                        ordinals: ordinal + u64::from(created),
+                        entries,
+                    };
+                    partition.learn(before, told)?;
+                    for name in names {
+                        partition.mark_listed(fence.generations(), &name);
+                    }
+                    return Ok(Answer::Done {
+                        ordinal,
+                        stamp,
+                        entries,
+                    });
+                }
+                Answer::Chunk(told) => partition.learn(before, told)?,
+                Answer::Fenced(told) => self.follow(partition, fence, told).await?,
+                answer => return Ok(answer),
+            }
+        }
+        Err(RedisError::Fenced)
+    }
+
+    /// Calls the script on a connection of its own and waits there for replicas.
+    fn invoke_replicated<'a>(
+        &'a self,
+        partition: &'a Partition,
+        call: &'a ScriptCall<'a>,
+        replicas: u32,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<(Value, u32), RedisError>> {
+        Box::pin(async move {
+            let mut connection = self.client.exclusive(&partition.keys.fence).await?;
+            let answer = connection.invoke_replicated(call, replicas, wait).await?;
+            let confirmed = answer.replicas();
+            Ok((answer.into_answer(), confirmed))
+        })
+    }
+
+    /// Takes up a fence that turned out to be another.
+    async fn follow(
+        &self,
+        partition: &Partition,
+        known: Fence,
+        told: Option<Fence>,
+    ) -> Result<(), RedisError> {
+        let told = match told {
+            Some(told) => told,
+            None => self.fence(partition).await?,
+        };
+        if told.epoch <= known.epoch {
+            // Epochs only rise; a lower one is of another life of the server.
+            return Err(RedisError::LayoutLost);
+        }
+        partition.learn_fence(told);
+        Ok(())
+    }
+
+    /// The fence as it is on the server.
+    pub(crate) async fn fence(&self, partition: &Partition) -> Result<Fence, RedisError> {
+        let key = &partition.keys.fence;
+        let mut get = redis::cmd("GET");
+        get.arg(key);
+        let text: Option<String> = self.query(FENCE, key, &get).await?;
+        let text = text.ok_or(RedisError::LayoutLost)?;
+        text.parse().map_err(|_| RedisError::Fenced)
+    }
+
+    /// For reads: takes up the fence a reply came with. True if the reply is of the layout that
+    /// was assumed.
+    pub(crate) fn is_current(
+        partition: &Partition,
+        assumed: Fence,
+        told: Option<&Bytes>,
+    ) -> Result<bool, RedisError> {
+        let text = told.ok_or(RedisError::LayoutLost)?;
+        let told: Fence = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or(RedisError::Fenced)?;
+        if told == assumed {
+            return Ok(true);
+        }
+        if told.epoch < assumed.epoch {
+            return Err(RedisError::LayoutLost);
+        }
+        partition.learn_fence(told);
+        Ok(false)
+    }
+
+    /// A write that was found done already proves nothing about its replicas: this waits for them.
+    pub(crate) async fn confirm(&self, partition: &Partition) -> Result<(), RedisError> {
+        if let Durability::Replicated { .. } = self.options.durability {
+            self.apply(partition, &Step::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// The server's time. In a cluster that of one node, the same for everybody.
+    pub(crate) async fn now(&self) -> Result<Timestamp, RedisError> {
+        let key = &self.partitions[0].keys.fence;
+        let (seconds, micros): (i64, i64) = self.query(TIME, key, &redis::cmd("TIME")).await?;
+        Ok(Timestamp::from_micros(
+            seconds.saturating_mul(1_000_000).saturating_add(micros),
+        ))
+    }
+
+    pub(crate) fn check_size(&self, port: &'static str, bytes: usize) -> Result<(), StoreError> {
+        let most = self.options.document_limit;
+        if bytes > most {
+            let detail = format!("{bytes} bytes, at most {most} are allowed");
+            return Err(StoreError::new(StoreErrorKind::TooLarge, port, detail));
+        }
+        Ok(())
+    }
+}
+
+/// Takes a frame and its document apart.
+pub(crate) fn decode(bytes: &Bytes) -> Result<Stored, UnreadableRequest> {
+    let frame = Frame::decode(bytes)?;
+    let request = codec::decode_document(&frame.document)?;
+    if request.revision().get() != frame.head.revision {
+        return Err(UnreadableRequest::Inconsistent);
+    }
+    Ok(Stored {
+        block: frame.block,
+        ordinal: frame.head.ordinal,
+        stamp: frame.head.stamp,
+        index: Arc::new(frame.index),
+        request: Arc::new(request),
+        bytes: bytes.len(),
+    })
+}
+
+/// What is wrong, with its causes, in one line.
+pub(crate) fn full_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,113 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use governance_core::{
+    ApprovalQuery, ApprovalView, Count, DecisionQuery, DecisionView, MutationRequest, Page,
+    PageRequest, RequestQueries, RequestQuery, StoreError, approval_views, matches,
+    matches_decision,
+};
+
+use crate::{
+    RedisStore,
+    query::{Listing, count, refuse_deadline, walk},
+};
+
+fn check(port: &'static str, query: &RequestQuery) -> Result<(), StoreError> {
+    query
+        .check()
+        .map_err(|error| StoreError::filter(port, error))
+}
+
+#[async_trait]
+impl RequestQueries for RedisStore {
+    async fn requests(
+        &self,
+        query: &RequestQuery,
+        page: &PageRequest,
+    ) -> Result<Page<Arc<MutationRequest>>, StoreError> {
+        check("requests", query)?;
+        let listing = Listing {
+            port: "requests",
+            requests: query,
+            digest: query.digest(),
+            over_decisions: false,
+        };
+        walk(&self.shared, &listing, page, |request, _, now| {
+            let hit = matches(query, request, now);
+            hit.then(|| Arc::clone(request)).into_iter().collect()
+        })
+        .await
+    }
+
+    async fn approvals(
+        &self,
+        query: &ApprovalQuery,
+        page: &PageRequest,
+    ) -> Result<Page<ApprovalView>, StoreError> {
+        check("approvals", query.requests())?;
+        let listing = Listing {
+            port: "approvals",
+            requests: query.requests(),
+            digest: query.digest(),
+            over_decisions: false,
+        };
+        walk(&self.shared, &listing, page, |request, _, now| {
+            approval_views(query, request, now)
+        })
+        .await
+    }
+
+    async fn decisions(
+        &self,
+        query: &DecisionQuery,
+        page: &PageRequest,
+    ) -> Result<Page<DecisionView>, StoreError> {
+        check("decisions", query.requests())?;
+        refuse_deadline("decisions", page.ordering())?;
+        let listing = Listing {
+            port: "decisions",
+            requests: query.requests(),
+            digest: query.digest(),
+            over_decisions: true,
+        };
+        walk(&self.shared, &listing, page, |request, candidate, now| {
+            let decision = request.decisions().get(candidate.decision);
+            decision
+                .filter(|decision| matches_decision(query, decision))
+                .filter(|_| matches(query.requests(), request, now))
+                .map(|decision| DecisionView::new(request, Arc::clone(decision)))
+                .into_iter()
+                .collect()
+        })
+        .await
+    }
+
+    async fn count(&self, query: &RequestQuery) -> Result<Count, StoreError> {
+        check("count", query)?;
+        let exact = count(&self.shared, query)
+            .await
+            .map_err(|error| error.at("count"))?;
+        if let Some(count) = exact {
+            return Ok(count);
+        }
+        let page = PageRequest::first(PageRequest::MAX_LIMIT);
+        let page = page.map_err(|error| StoreError::page("count", error))?;
+        let listing = Listing {
+            port: "count",
+            requests: query,
+            digest: query.digest(),
+            over_decisions: false,
+        };
+        let mut counted = 0_u64;
+        let found = walk(&self.shared, &listing, &page, |request, _, now| {
+            counted += u64::from(matches(query, request, now));
+            Vec::<()>::new()
+        })
+        .await?;
+        Ok(if found.next.is_some() {
+            Count::AtLeast(counted)
+        } else {
+            Count::Exact(counted)
+        })
+    }
+}

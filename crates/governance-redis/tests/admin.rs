@@ -1,0 +1,240 @@
+//! Damage to the index is found and repaired while the store is in use.
+
+mod support;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use governance_core::{
+    Count, IdSource as _, MutationRequest, PageRequest, RequestQueries, RequestQuery, RequestStore,
+    Status, Timestamp,
+};
+use governance_redis::{FindingKind, RedisStore};
+use governance_testkit::fixtures::{RequestBuilder, SeededIds, actor, amend_deadline, cancel};
+use redis_client::redis;
+use redis_harness::{Persistence, Server};
+
+use crate::support::{open, options, server};
+
+const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
+
+fn act(ids: &SeededIds) -> governance_core::Act {
+    governance_core::Act::new(&actor("alice"), NOW, ids.operation_id())
+}
+
+async fn fill(store: &RedisStore, ids: &SeededIds, count: usize) -> Vec<Arc<MutationRequest>> {
+    let mut requests = Vec::new();
+    for i in 0..count {
+        let request = RequestBuilder::new(ids, NOW)
+            .state(&format!("state-{}", i % 7))
+            .key(&format!("{:?}-{i}", ids.operation_id()))
+            .expires_in(Duration::from_secs(600))
+            .asks(["bob", "carol"])
+            .build();
+        store.create(Arc::clone(&request)).await.expect("an answer");
+        if i % 3 == 0 {
+            let canceled = cancel(&request, act(ids));
+            store
+                .try_store(Arc::clone(&canceled), request.revision())
+                .await
+                .expect("an answer");
+            requests.push(canceled);
+        } else {
+            requests.push(request);
+        }
+    }
+    requests
+}
+
+async fn keys(server: &Server, pattern: &str) -> Vec<String> {
+    let mut admin = server.connection().await;
+    redis::cmd("KEYS")
+        .arg(pattern)
+        .query_async(&mut admin)
+        .await
+        .expect("an answer")
+}
+
+#[tokio::test]
+async fn a_store_that_was_only_written_to_is_clean() {
+    let server = server(Persistence::None).await;
+    for partitions in [1, 4] {
+        let store = open(server.url(), &options().partitions(partitions)).await;
+        let ids = SeededIds::new(u64::from(partitions));
+        let requests = fill(&store, &ids, 40).await;
+        store
+            .purge(requests[0].id(), requests[0].revision())
+            .await
+            .unwrap();
+        let report = store.verify().await.unwrap();
+        assert!(report.is_clean(), "{report:?}");
+        assert_eq!(report.requests(), 39);
+        let stats = store.stats().await.unwrap();
+        assert_eq!(stats.requests(), 39);
+    }
+}
+
+#[tokio::test]
+async fn damage_is_found_and_a_rebuild_repairs_it() {
+    let server = server(Persistence::None).await;
+    let options = options();
+    let store = open(server.url(), &options).await;
+    let ids = SeededIds::new(1);
+    let requests = fill(&store, &ids, 30).await;
+
+    let mut admin = server.connection().await;
+    let pending = keys(&server, "*:b1:status:pending:0").await;
+    redis::cmd("SETBIT")
+        .arg(&pending[0])
+        .arg(1)
+        .arg(0)
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+    redis::cmd("SETBIT")
+        .arg(&pending[0])
+        .arg(0)
+        .arg(1)
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+    let inbox = keys(&server, "*:q1:u:bob").await;
+    redis::cmd("ZPOPMIN")
+        .arg(&inbox[0])
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+    let state = keys(&server, "*:z1:state_id:state-1").await;
+    redis::cmd("ZADD")
+        .arg(&state[0])
+        .arg(2)
+        .arg(2)
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+    let due = keys(&server, "*:x1:due").await;
+    redis::cmd("ZPOPMIN")
+        .arg(&due[0])
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+
+    let report = store.verify().await.unwrap();
+    let kinds: Vec<FindingKind> = report.findings().iter().map(|f| f.kind()).collect();
+    assert_eq!(report.count(), 5, "{report:?}");
+    assert_eq!(
+        kinds
+            .iter()
+            .filter(|kind| **kind == FindingKind::Missing)
+            .count(),
+        3
+    );
+    assert_eq!(
+        kinds
+            .iter()
+            .filter(|kind| **kind == FindingKind::Stray)
+            .count(),
+        2
+    );
+
+    // Another process that knows nothing of it goes on writing.
+    let other = open(server.url(), &options).await;
+    let writer = async {
+        let ids = SeededIds::new(2);
+        let mut written = fill(&other, &ids, 60).await;
+        for request in written
+            .iter_mut()
+            .filter(|request| request.status() == Status::Pending)
+        {
+            let to = NOW.saturating_add(Duration::from_secs(700));
+            let next = amend_deadline(request, act(&ids), Some(to));
+            other
+                .try_store(Arc::clone(&next), request.revision())
+                .await
+                .unwrap();
+            *request = next;
+        }
+        written
+    };
+    let (report, written) = tokio::join!(store.rebuild(), writer);
+    assert!(report.unwrap().requests() >= 30);
+    let report = store.verify().await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert!(
+        keys(&server, "*:b1:*").await.is_empty(),
+        "the old generation is gone"
+    );
+    assert!(keys(&server, "*:z1:*").await.is_empty());
+
+    for store in [&store, &other] {
+        let query = RequestQuery::all_tenants().pending();
+        let expected: BTreeSet<_> = requests
+            .iter()
+            .chain(&written)
+            .filter(|request| request.status() == Status::Pending)
+            .map(|request| *request.id())
+            .collect();
+        assert_eq!(
+            store.count(&query).await.unwrap(),
+            Count::Exact(expected.len() as u64)
+        );
+        let page = PageRequest::first(1_000).unwrap();
+        let found = store.requests(&query, &page).await.unwrap();
+        let found: BTreeSet<_> = found.items.iter().map(|request| *request.id()).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_final_for_long_is_purged_with_everything_it_is_found_by() {
+    let server = server(Persistence::None).await;
+    let store = open(server.url(), &options()).await;
+    let ids = SeededIds::new(1);
+    let requests = fill(&store, &ids, 30).await;
+    let later = NOW.saturating_add(Duration::from_secs(1));
+    let error = store
+        .purge_finished(&[Status::Pending], later, 5)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("not final"));
+    let first = store
+        .purge_finished(&[Status::Canceled], later, 4)
+        .await
+        .unwrap();
+    assert_eq!((first.purged(), first.more()), (4, true));
+    let rest = store
+        .purge_finished(&[Status::Canceled], later, 100)
+        .await
+        .unwrap();
+    assert_eq!((rest.purged(), rest.more()), (6, false));
+    assert!(store.verify().await.unwrap().is_clean());
+    assert_eq!(store.stats().await.unwrap().requests(), 20);
+
+    for request in &requests {
+        let at = later.saturating_add(Duration::from_secs(1));
+        if request.status() == Status::Pending {
+            let canceled = cancel(request, act(&ids));
+            store.try_store(canceled, request.revision()).await.unwrap();
+        }
+        store
+            .purge_finished(&[Status::Canceled], at, 100)
+            .await
+            .unwrap();
+    }
+    // Of requests nothing is left but what counts on.
+    for pattern in ["*:r:*", "*:b1:*", "*:z1:*", "*:q1:*", "*:x1:*", "*:k:*"] {
+        let mut left = keys(&server, pattern).await;
+        // A bitmap of the chunk that is being filled stays, empty.
+        let mut admin = server.connection().await;
+        let mut full = Vec::new();
+        for key in left.drain(..) {
+            let bits: Result<u64, _> = redis::cmd("BITCOUNT")
+                .arg(&key)
+                .query_async(&mut admin)
+                .await;
+            if bits != Ok(0) {
+                full.push(key);
+            }
+        }
+        assert!(full.is_empty(), "{full:?}");
+    }
+}

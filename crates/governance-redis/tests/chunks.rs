@@ -1,0 +1,171 @@
+//! Over the edges of chunks: of ordinals, at 65 536, and of the journal, at 16 384.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use governance_core::{
+    Act, Count, DecisionQuery, IdSource as _, MutationRequest, Order, PageRequest, Provider,
+    RequestQuery, RequestStore, TenantId, Timestamp,
+};
+use governance_memory::MemoryStore;
+use governance_redis::RedisStore;
+use governance_testkit::fixtures::{RequestBuilder, SeededIds, actor, cancel};
+use redis_client::redis;
+use redis_harness::{Persistence, Server};
+
+use crate::support::{open, options, server};
+
+const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
+const ORDINALS: u64 = 65_536 - 7;
+const ENTRIES: u64 = 16_384 - 11;
+
+/// Makes an empty store look as if so many requests and decisions had come and gone.
+async fn age(server: &Server) {
+    let mut admin = server.connection().await;
+    let fence: Vec<String> = redis::cmd("KEYS")
+        .arg("*:v")
+        .query_async(&mut admin)
+        .await
+        .unwrap();
+    let base = fence[0].strip_suffix('v').unwrap();
+    let counters: Vec<u8> = [ORDINALS, 0, ENTRIES]
+        .iter()
+        .flat_map(|n| n.to_be_bytes())
+        .collect();
+    let mut set = redis::cmd("SET");
+    set.arg(format!("{base}n"))
+        .arg(counters)
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+    let mut journal = redis::cmd("SETRANGE");
+    journal
+        .arg(format!("{base}y:0"))
+        .arg(ENTRIES * 16 - 1)
+        .arg(&[0_u8][..]);
+    journal.exec_async(&mut admin).await.unwrap();
+}
+
+async fn pages(store: &dyn Provider, order: Order, limit: u16) -> Vec<Vec<Arc<MutationRequest>>> {
+    let query =
+        RequestQuery::in_tenant(TenantId::default()).excluding(governance_core::Filter::Is(
+            governance_core::Condition::Statuses([governance_core::Status::Executed].into()),
+        ));
+    let mut page = PageRequest::first(limit).unwrap().order(order);
+    let mut pages = Vec::new();
+    loop {
+        let found = store.requests(&query, &page).await.unwrap();
+        pages.push(found.items);
+        match found.next {
+            Some(next) => page = page.after(next),
+            None => return pages,
+        }
+    }
+}
+
+async fn decisions(
+    store: &dyn Provider,
+    order: Order,
+    limit: u16,
+) -> Vec<(governance_core::RequestId, u32)> {
+    let query = DecisionQuery::of(RequestQuery::in_tenant(TenantId::default()));
+    let mut page = PageRequest::first(limit).unwrap().order(order);
+    let mut all = Vec::new();
+    loop {
+        let found = store.decisions(&query, &page).await.unwrap();
+        all.extend(
+            found
+                .items
+                .iter()
+                .map(|view| (view.request, view.decision.seq())),
+        );
+        match found.next {
+            Some(next) => page = page.after(next),
+            None => return all,
+        }
+    }
+}
+
+async fn compare(memory: &MemoryStore, stores: [&RedisStore; 3]) {
+    for store in stores {
+        for order in Order::ALL {
+            for limit in [3, 100] {
+                assert_eq!(
+                    pages(store, order, limit).await,
+                    pages(memory, order, limit).await
+                );
+            }
+        }
+        for order in [Order::Submission, Order::NewestFirst] {
+            for limit in [4, 1_000] {
+                let found = decisions(store, order, limit).await;
+                assert_eq!(found, decisions(memory, order, limit).await, "{order:?}");
+            }
+        }
+        let query = RequestQuery::all_tenants().pending();
+        let count = governance_core::RequestQueries::count(store, &query)
+            .await
+            .unwrap();
+        assert_eq!(
+            count,
+            governance_core::RequestQueries::count(memory, &query)
+                .await
+                .unwrap()
+        );
+        assert!(matches!(count, Count::Exact(_)));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_at_the_edge_of_a_chunk() {
+    let server = server(Persistence::None).await;
+    let options = options();
+    // Opened before: its hints are of the first chunk.
+    let early = open(server.url(), &options).await;
+    age(&server).await;
+    let late = open(server.url(), &options).await;
+    let memory = MemoryStore::new();
+    let ids = SeededIds::new(1);
+    let mut requests = Vec::new();
+    for i in 0..20 {
+        let request = RequestBuilder::new(&ids, NOW)
+            .state(&format!("state-{}", i % 3))
+            .expires_in(Duration::from_secs(600 + i % 4))
+            .asks(["bob"])
+            .build();
+        memory.create(Arc::clone(&request)).await.unwrap();
+        let store = if i % 2 == 0 { &early } else { &late };
+        store.create(Arc::clone(&request)).await.unwrap();
+        requests.push(request);
+    }
+    let fresh = open(server.url(), &options).await;
+    compare(&memory, [&early, &late, &fresh]).await;
+
+    // Requests of the chunk that is full end, all of them.
+    for request in requests.iter().take(9) {
+        let canceled = cancel(request, Act::new(&actor("alice"), NOW, ids.operation_id()));
+        memory
+            .try_store(Arc::clone(&canceled), request.revision())
+            .await
+            .unwrap();
+        late.try_store(canceled, request.revision()).await.unwrap();
+    }
+    compare(&memory, [&early, &late, &fresh]).await;
+    let mut admin = server.connection().await;
+    let empty: Vec<String> = redis::cmd("KEYS")
+        .arg("*:status:pending:0")
+        .query_async(&mut admin)
+        .await
+        .unwrap();
+    assert!(
+        empty.is_empty(),
+        "a bitmap of a full chunk goes when it is empty"
+    );
+    let report = fresh.verify().await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.requests(), 20);
+    fresh.rebuild().await.unwrap();
+    compare(&memory, [&early, &late, &fresh]).await;
+    assert!(early.verify().await.unwrap().is_clean());
+}

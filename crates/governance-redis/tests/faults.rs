@@ -1,0 +1,334 @@
+//! Lost answers, lost scripts, lost connections, damaged records, crashes.
+
+mod support;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use governance_core::{
+    Act, Commit, Creation, GovernedCommit, IdSource as _, MutationRequest, OperationId, Order,
+    PageRequest, RequestQueries, RequestQuery, RequestStore, Retry, Revision, StateStore,
+    StateVersion, StateWrite, StoreError, StoreErrorKind, Timestamp, WriteCertainty, Written,
+};
+use governance_redis::{Durability, RedisStore, Strictness};
+use governance_testkit::fixtures::{
+    RequestBuilder, SeededIds, actor, amend_deadline, approve, cancel, complete, scope,
+};
+use redis_client::{Client, Config};
+use redis_harness::{Fault, FaultProxy, Persistence, Server};
+
+use crate::support::{open, options, server};
+
+const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
+
+fn request(ids: &SeededIds) -> Arc<MutationRequest> {
+    RequestBuilder::new(ids, NOW).asks(["bob"]).build()
+}
+
+fn act(ids: &SeededIds, who: &str) -> Act {
+    Act::new(&actor(who), NOW, ids.operation_id())
+}
+
+fn state(expected: u64, operation: OperationId) -> StateWrite {
+    StateWrite {
+        scope: scope("a"),
+        expected: StateVersion::new(expected),
+        body: Some(Bytes::from_static(b"value")),
+        operation,
+    }
+}
+
+fn is_unknown(error: &StoreError) -> bool {
+    (error.outcome(), error.retry()) == (WriteCertainty::Unknown, Retry::SameOperation)
+}
+
+/// A store behind a proxy, with one connection, so that a cut hits what is under way.
+async fn behind_proxy(server: &Server) -> (RedisStore, FaultProxy) {
+    let proxy = FaultProxy::start(server.port()).await;
+    let config = Config::builder()
+        .address(proxy.url())
+        .shared_connections(1)
+        .dial_timeout(Duration::from_secs(5));
+    let client = Client::connect(config.build().expect("a configuration"))
+        .await
+        .expect("a client");
+    (
+        RedisStore::connect(client, options())
+            .await
+            .expect("a store"),
+        proxy,
+    )
+}
+
+/// Does a write whose answer is lost, then repeats it.
+async fn lose_and_repeat<T: std::fmt::Debug>(
+    proxy: &FaultProxy,
+    fault: Fault,
+    mut write: impl AsyncFnMut() -> Result<T, StoreError>,
+) -> T {
+    proxy.once(fault);
+    let error = write().await.expect_err("the answer is lost");
+    assert!(is_unknown(&error), "{fault:?}: {error:?}");
+    // The first try may only find that the connection is gone.
+    write().await.expect("the repeat")
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_unknown_and_a_repeat_gives_the_first_outcome() {
+    let server = server(Persistence::None).await;
+    for (seed, fault) in [(1, Fault::CutBeforeReply), (2, Fault::CutBeforeForward)] {
+        let (store, proxy) = behind_proxy(&server).await;
+        let ids = SeededIds::new(seed);
+        let applied = fault == Fault::CutBeforeReply;
+        // So that the server has the script: else the answer that is lost says that it has not.
+        let warm = StateWrite {
+            scope: scope("warm"),
+            ..state(0, ids.operation_id())
+        };
+        store.save(&warm).await.unwrap();
+
+        let created = request(&ids);
+        let result = lose_and_repeat(&proxy, fault, async || {
+            store.create(Arc::clone(&created)).await
+        });
+        let existed = matches!(result.await, Creation::Existing(first) if first == created);
+        assert_eq!(existed, applied);
+
+        let approved = approve(
+            &created,
+            act(&ids, "bob"),
+            governance_core::Membership::default(),
+        );
+        let write = async || {
+            store
+                .try_store(Arc::clone(&approved), Revision::FIRST)
+                .await
+        };
+        let result = lose_and_repeat(&proxy, fault, write).await;
+        assert_eq!(matches!(result, Written::AlreadyApplied(_)), applied);
+
+        let operation = ids.operation_id();
+        let saved = lose_and_repeat(&proxy, fault, async || {
+            store.save(&state(0, operation)).await
+        });
+        assert_eq!(saved.await, StateVersion::new(1));
+
+        let done = complete(
+            &approved,
+            act(&ids, "deployer"),
+            StateVersion::new(1),
+            Vec::new(),
+        );
+        let commit = Commit::of(Arc::clone(&done), approved.revision())
+            .with_state(state(1, ids.operation_id()));
+        let result = lose_and_repeat(&proxy, fault, async || store.commit(&commit).await).await;
+        assert_eq!(matches!(result, Written::AlreadyApplied(_)), applied);
+        assert_eq!(
+            store.load(&scope("a")).await.unwrap().version,
+            StateVersion::new(2)
+        );
+        assert_eq!(store.get(done.id()).await.unwrap(), Some(Arc::clone(&done)));
+
+        proxy.once(fault);
+        let error = store.purge(done.id(), done.revision()).await;
+        // The purge reads first: a lost answer to that is no write.
+        let error = error.err();
+        let again = store.purge(done.id(), done.revision()).await;
+        assert!(
+            error.is_none()
+                || again.is_ok()
+                || again.unwrap_err().kind() == StoreErrorKind::NotFound
+        );
+        assert_eq!(store.get(done.id()).await.unwrap(), None);
+        let page = PageRequest::first(10).unwrap();
+        let left = store
+            .requests(&RequestQuery::all_tenants(), &page)
+            .await
+            .unwrap();
+        assert!(left.items.is_empty() && left.undecodable.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn flushed_scripts_and_killed_clients_are_no_trouble_that_stays() {
+    let server = server(Persistence::None).await;
+    let store = open(server.url(), &options()).await;
+    let mut admin = server.connection().await;
+    let ids = SeededIds::new(3);
+    let mut last = request(&ids);
+    store.create(Arc::clone(&last)).await.unwrap();
+    for turn in 0..10_u64 {
+        if turn % 2 == 0 {
+            redis_client::redis::cmd("SCRIPT")
+                .arg("FLUSH")
+                .exec_async(&mut admin)
+                .await
+                .unwrap();
+        } else {
+            let mut kill = redis_client::redis::cmd("CLIENT");
+            kill.arg("KILL")
+                .arg("TYPE")
+                .arg("normal")
+                .arg("SKIPME")
+                .arg("yes");
+            kill.exec_async(&mut admin).await.unwrap();
+        }
+        let to = NOW.saturating_add(Duration::from_secs(60 + turn));
+        let next = amend_deadline(&last, act(&ids, "alice"), Some(to));
+        loop {
+            match store.try_store(Arc::clone(&next), last.revision()).await {
+                Ok(_) => break,
+                Err(error) => assert_ne!(error.retry(), Retry::Never, "{error:?}"),
+            }
+        }
+        last = next;
+        let page = PageRequest::first(10).unwrap().order(Order::Deadline);
+        let found = store
+            .requests(&RequestQuery::all_tenants(), &page)
+            .await
+            .unwrap();
+        assert_eq!(found.items, [Arc::clone(&last)]);
+    }
+}
+
+#[tokio::test]
+async fn a_poison_document_is_listed_beside_the_page() {
+    let server = server(Persistence::None).await;
+    let options = options();
+    let store = open(server.url(), &options).await;
+    let ids = SeededIds::new(4);
+    let good = request(&ids);
+    let bad = request(&ids);
+    for request in [&good, &bad] {
+        store.create(Arc::clone(request)).await.unwrap();
+    }
+    let mut admin = server.connection().await;
+    let keys: Vec<Vec<u8>> = redis_client::redis::cmd("KEYS")
+        .arg("*:r:*")
+        .query_async(&mut admin)
+        .await
+        .unwrap();
+    let text = {
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+        URL_SAFE_NO_PAD.encode(bad.id().as_bytes())
+    };
+    let key = keys
+        .iter()
+        .find(|key| key.ends_with(text.as_bytes()))
+        .unwrap();
+    let mut damage = redis_client::redis::cmd("SETRANGE");
+    damage
+        .arg(key)
+        .arg(400)
+        .arg("damage")
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+
+    let fresh = open(server.url(), &options).await;
+    for store in [&store, &fresh] {
+        let page = PageRequest::first(10).unwrap();
+        let found = store
+            .requests(&RequestQuery::all_tenants(), &page)
+            .await
+            .unwrap();
+        assert_eq!(found.items, [Arc::clone(&good)]);
+        assert_eq!(found.undecodable.len(), 1);
+        assert_eq!(found.undecodable[0].id, bad.id().to_string());
+        assert!(
+            found.undecodable[0].problem.contains("checksum"),
+            "{found:?}"
+        );
+        assert!(found.next.is_none());
+        let error = store.get(bad.id()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_crash() {
+    let mut server = server(Persistence::AppendAlways).await;
+    let options = options().durability(Durability::FsyncAlways, Strictness::Refuse);
+    let store = open(server.url(), &options).await;
+    let ids = SeededIds::new(5);
+    let (sender, mut acknowledged) = tokio::sync::mpsc::unbounded_channel();
+    let writer = tokio::spawn(async move {
+        loop {
+            let request = request(&ids);
+            if store.create(Arc::clone(&request)).await.is_err() {
+                return;
+            }
+            let canceled = cancel(&request, act(&ids, "alice"));
+            let done = store
+                .try_store(Arc::clone(&canceled), request.revision())
+                .await
+                .is_ok();
+            let _ = sender.send((request, done.then_some(canceled)));
+            if !done {
+                return;
+            }
+        }
+    });
+    let mut kept = Vec::new();
+    while kept.len() < 50 {
+        kept.push(acknowledged.recv().await.expect("the writer writes"));
+    }
+    server.kill();
+    writer.await.unwrap();
+    while let Ok(more) = acknowledged.try_recv() {
+        kept.push(more);
+    }
+    server.restart().await;
+
+    let store = open(server.url(), &options).await;
+    let mut listed = BTreeSet::new();
+    let mut page = PageRequest::first(100).unwrap();
+    loop {
+        let found = store
+            .requests(&RequestQuery::all_tenants(), &page)
+            .await
+            .unwrap();
+        assert!(found.undecodable.is_empty());
+        listed.extend(found.items.iter().map(|request| *request.id()));
+        match found.next {
+            Some(next) => page = page.after(next),
+            None => break,
+        }
+    }
+    for (request, canceled) in kept {
+        let stored = store
+            .get(request.id())
+            .await
+            .unwrap()
+            .expect("an acknowledged create");
+        assert!(listed.contains(request.id()));
+        if let Some(canceled) = canceled {
+            assert_eq!(stored, canceled);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_data_says_so() {
+    let server = server(Persistence::None).await;
+    let store = open(server.url(), &options()).await;
+    let ids = SeededIds::new(6);
+    store.create(request(&ids)).await.unwrap();
+    let mut admin = server.connection().await;
+    redis_client::redis::cmd("FLUSHALL")
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+    let error = store.create(request(&ids)).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (StoreErrorKind::Unavailable, Retry::Never)
+    );
+    let page = PageRequest::first(10).unwrap();
+    assert!(
+        store
+            .requests(&RequestQuery::all_tenants(), &page)
+            .await
+            .is_err()
+    );
+}

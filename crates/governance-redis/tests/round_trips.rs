@@ -1,0 +1,141 @@
+//! How often an operation goes to the server.
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use governance_core::{
+    Act, Commit, GovernedCommit, IdSource as _, Membership, Order, PageRequest, RequestQueries,
+    RequestQuery, RequestStore, StateStore, StateVersion, StateWrite, TenantId, Timestamp,
+};
+use governance_redis::RedisStore;
+use governance_testkit::fixtures::{
+    RequestBuilder, SeededIds, actor, actor_id, approve, complete, scope,
+};
+use redis_client::{Client, CommandEvent, Config, Observer};
+use redis_harness::Persistence;
+
+use crate::support::{options, server};
+
+const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
+
+/// Counts commands by what they are for.
+#[derive(Debug, Default)]
+struct Commands {
+    all: AtomicU32,
+    documents: AtomicU32,
+}
+
+impl Observer for Commands {
+    fn command(&self, event: &CommandEvent<'_>) {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        if event.operation() == "query_documents" {
+            self.documents.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Commands {
+    fn take(&self) -> (u32, u32) {
+        let take = |counter: &AtomicU32| counter.swap(0, Ordering::Relaxed);
+        (take(&self.all), take(&self.documents))
+    }
+}
+
+#[tokio::test]
+async fn one_write_is_one_command() {
+    let server = server(Persistence::None).await;
+    let commands = Arc::new(Commands::default());
+    let config = Config::builder().address(server.url()).build().unwrap();
+    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
+    let client = Client::connect_observed(config, observer).await.unwrap();
+    let options = options();
+    let store = RedisStore::connect(client.clone(), options.clone())
+        .await
+        .unwrap();
+    let ids = SeededIds::new(1);
+    let act = |who: &str| Act::new(&actor(who), NOW, ids.operation_id());
+    let request = || {
+        let request = RequestBuilder::new(&ids, NOW).asks(["bob"]);
+        request.expires_in(Duration::from_secs(60)).build()
+    };
+    // So that the server has the script.
+    store.create(request()).await.unwrap();
+
+    let first = request();
+    commands.take();
+    store.create(Arc::clone(&first)).await.unwrap();
+    assert_eq!(commands.take(), (1, 0), "create");
+    store.get(first.id()).await.unwrap();
+    assert_eq!(commands.take(), (1, 0), "get");
+    let approved = approve(&first, act("bob"), Membership::default());
+    store
+        .try_store(Arc::clone(&approved), first.revision())
+        .await
+        .unwrap();
+    assert_eq!(commands.take(), (1, 0), "a change of what was read");
+    let write = |expected| StateWrite {
+        scope: scope("a"),
+        expected: StateVersion::new(expected),
+        body: Some("value".into()),
+        operation: ids.operation_id(),
+    };
+    store.save(&write(0)).await.unwrap();
+    assert_eq!(commands.take(), (1, 0), "save");
+    let done = complete(&approved, act("deployer"), StateVersion::new(1), Vec::new());
+    let commit = Commit::of(Arc::clone(&done), approved.revision()).with_state(write(1));
+    store.commit(&commit).await.unwrap();
+    assert_eq!(commands.take(), (1, 0), "commit");
+
+    let second = request();
+    store.create(Arc::clone(&second)).await.unwrap();
+    let other = RedisStore::connect(client, options).await.unwrap();
+    commands.take();
+    let approved = approve(&second, act("bob"), Membership::default());
+    other.try_store(approved, second.revision()).await.unwrap();
+    assert_eq!(commands.take(), (2, 0), "a change of what was not read");
+}
+
+#[tokio::test]
+async fn a_page_reads_what_it_returns() {
+    let server = server(Persistence::None).await;
+    let commands = Arc::new(Commands::default());
+    let config = Config::builder().address(server.url()).build().unwrap();
+    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
+    let client = Client::connect_observed(config, observer).await.unwrap();
+    let store = RedisStore::connect(client, options()).await.unwrap();
+    let ids = SeededIds::new(1);
+    for i in 0..300 {
+        let who = if i % 30 == 0 { "bob" } else { "carol" };
+        let request = RequestBuilder::new(&ids, NOW).asks([who]);
+        store
+            .create(request.expires_in(Duration::from_secs(60)).build())
+            .await
+            .unwrap();
+    }
+    let tenant = || RequestQuery::in_tenant(TenantId::default());
+    let inbox = tenant().decidable_by(actor_id("bob"), Membership::default());
+    for (query, order) in [
+        (inbox.clone(), Order::Submission),
+        (inbox, Order::NewestFirst),
+        (tenant().pending(), Order::NewestFirst),
+        (tenant(), Order::Deadline),
+    ] {
+        let page = PageRequest::first(5).unwrap().order(order);
+        commands.take();
+        let found = store.requests(&query, &page).await.unwrap();
+        assert_eq!(found.items.len(), 5);
+        let (all, documents) = commands.take();
+        assert_eq!(
+            documents, 1,
+            "{query:?}: the documents of the page and no others"
+        );
+        assert!(all <= 12, "{query:?}: {all} commands");
+    }
+}

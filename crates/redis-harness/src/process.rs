@@ -1,0 +1,119 @@
+//! One server process.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// A server process, killed and awaited when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    stopped: bool,
+}
+
+/// The server program, or `None` when none is installed.
+pub(crate) fn program() -> Option<&'static str> {
+    ["redis-server", "valkey-server"]
+        .into_iter()
+        .find(|program| {
+            let mut command = Command::new(program);
+            command
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        })
+}
+
+/// What to do when there is no server.
+pub(crate) const INSTALL: &str = "no redis-server on PATH and no container runtime; \
+    install one with: apt-get install -y redis-server (or: brew install redis)";
+
+impl Process {
+    /// Starts a server with these arguments in this directory; its output goes to `log` there.
+    pub(crate) fn spawn(directory: &Path, arguments: &[String]) -> Self {
+        let program = program().unwrap_or_else(|| panic!("{INSTALL}"));
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("log"));
+        let log = log.unwrap_or_else(|error| panic!("cannot write the server's log: {error}"));
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(Stdio::null());
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+        Self {
+            child,
+            stopped: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        if self.stopped {
+            self.resume();
+        }
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Stops it without ending it: the system still takes connections for it.
+    pub(crate) fn pause(&mut self) {
+        self.signal("-STOP");
+        self.stopped = true;
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&mut self) {
+        self.signal("-CONT");
+        self.stopped = false;
+    }
+
+    fn signal(&self, signal: &str) {
+        let mut command = Command::new("kill");
+        command.arg(signal).arg(self.id().to_string());
+        let sent = command.status().is_ok_and(|status| status.success());
+        assert!(sent, "cannot send {signal} to the server");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port nobody listens on now. Somebody may by the time a server does: starting is tried again.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address
+        .unwrap_or_else(|error| panic!("no free port: {error}"))
+        .port()
+}
+
+/// The end of a server's log, for messages.
+pub(crate) fn log_tail(directory: &Path) -> String {
+    let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}

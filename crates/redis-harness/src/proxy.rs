@@ -1,0 +1,188 @@
+//! A proxy that breaks connections on purpose.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinHandle,
+    time::sleep,
+};
+
+/// What happens to what goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// The connection ends when the client sends: the server sees nothing of it.
+    CutBeforeForward,
+    /// The server gets it and answers; the connection ends instead of the answer.
+    CutBeforeReply,
+    /// Every piece waits this long on its way to the server.
+    Delay(Duration),
+    /// What the client sends is swallowed.
+    BlackHole,
+    /// New connections are closed at once, those there are end.
+    Refuse,
+}
+
+/// Listens on a loopback port and passes everything on to a server, with faults.
+#[derive(Debug)]
+pub struct FaultProxy {
+    port: u16,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fault: watch::Sender<Fault>,
+    /// Faults that end a connection happen so often, then not any more.
+    cuts_left: Mutex<Option<u32>>,
+    cuts_done: watch::Sender<u32>,
+}
+
+impl FaultProxy {
+    /// Starts a proxy to a server on a loopback port.
+    ///
+    /// # Panics
+    ///
+    /// When no port is free.
+    pub async fn start(server: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.unwrap_or_else(|error| panic!("no free port: {error}"));
+        let address = listener.local_addr();
+        let port = address
+            .unwrap_or_else(|error| panic!("no address: {error}"))
+            .port();
+        let shared = Arc::new(Shared {
+            fault: watch::Sender::new(Fault::None),
+            cuts_left: Mutex::new(None),
+            cuts_done: watch::Sender::new(0),
+        });
+        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&shared)));
+        Self {
+            port,
+            shared,
+            accepting,
+        }
+    }
+
+    /// The port to connect to.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL to connect to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on this happens, to connections there are as well.
+    pub fn set(&self, fault: Fault) {
+        *self.shared.cuts_left.lock() = None;
+        self.shared.fault.send_replace(fault);
+    }
+
+    /// This happens once, then nothing does.
+    pub fn once(&self, fault: Fault) {
+        *self.shared.cuts_left.lock() = Some(1);
+        self.shared.fault.send_replace(fault);
+    }
+
+    /// How many connections were cut.
+    #[must_use]
+    pub fn cuts(&self) -> u32 {
+        *self.shared.cuts_done.borrow()
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.shared.fault.send_replace(Fault::Refuse);
+    }
+}
+
+impl Shared {
+    fn fault(&self) -> Fault {
+        *self.fault.borrow()
+    }
+
+    /// Whether this connection is to be cut for this fault now.
+    fn takes_cut(&self, fault: Fault) -> bool {
+        let mut left = self.cuts_left.lock();
+        if self.fault() != fault {
+            return false;
+        }
+        if let Some(left) = left.as_mut() {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.fault.send_replace(Fault::None);
+            }
+        }
+        self.cuts_done.send_modify(|cuts| *cuts += 1);
+        true
+    }
+}
+
+async fn accept(listener: TcpListener, server: u16, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        if shared.fault() == Fault::Refuse {
+            continue;
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
+            continue;
+        };
+        // A small delay would look like one of the faults.
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        tokio::spawn(pass(client, server, Arc::clone(&shared)));
+    }
+}
+
+async fn pass(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let mut fault = shared.fault.subscribe();
+    tokio::select! {
+        () = requests(from_client, to_server, &shared) => {}
+        () = answers(from_server, to_client, &shared) => {}
+        _ = fault.wait_for(|fault| *fault == Fault::Refuse) => {}
+    }
+}
+
+async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        match shared.fault() {
+            Fault::None | Fault::CutBeforeReply | Fault::Refuse => {}
+            Fault::CutBeforeForward if shared.takes_cut(Fault::CutBeforeForward) => return,
+            Fault::CutBeforeForward => {}
+            Fault::Delay(delay) => sleep(delay).await,
+            Fault::BlackHole => continue,
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if shared.fault() == Fault::CutBeforeReply && shared.takes_cut(Fault::CutBeforeReply) {
+            return;
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}

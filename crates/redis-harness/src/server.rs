@@ -1,0 +1,318 @@
+//! One server.
+
+use std::{env, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
+    aio::MultiplexedConnection,
+};
+
+use crate::{
+    URL_VARIABLE,
+    container::Container,
+    directory::Directory,
+    poll::poll_until,
+    process::{Process, free_port, log_tail, program},
+};
+
+/// What a server keeps over a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Persistence {
+    /// Nothing.
+    #[default]
+    None,
+    /// Snapshots.
+    Snapshots,
+    /// An append-only file, on disk once a second.
+    AppendEverySecond,
+    /// An append-only file, on disk before a write is acknowledged.
+    AppendAlways,
+}
+
+impl Persistence {
+    fn arguments(self) -> Vec<String> {
+        let text = match self {
+            Self::None => "--save||--appendonly|no",
+            Self::Snapshots => "--save|3600 1|--appendonly|no",
+            Self::AppendEverySecond => "--save||--appendonly|yes|--appendfsync|everysec",
+            Self::AppendAlways => "--save||--appendonly|yes|--appendfsync|always",
+        };
+        text.split('|').map(str::to_owned).collect()
+    }
+}
+
+/// How a server is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    persistence: Persistence,
+    password: Option<String>,
+    extra: Vec<String>,
+}
+
+impl Options {
+    /// What it keeps over a restart.
+    #[must_use]
+    pub const fn persistence(mut self, persistence: Persistence) -> Self {
+        self.persistence = persistence;
+        self
+    }
+
+    /// The password of its default user.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// A setting of the server.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.extra.extend([format!("--{name}"), value.to_owned()]);
+        self
+    }
+}
+
+/// A server that is stopped when dropped, or one from outside that is left alone.
+#[derive(Debug)]
+pub struct Server {
+    place: Place,
+    url: String,
+    port: u16,
+}
+
+#[derive(Debug)]
+enum Place {
+    Own(Box<Own>),
+    Container(#[expect(dead_code, reason = "held to be stopped when dropped")] Container),
+    Outside,
+}
+
+#[derive(Debug)]
+struct Own {
+    process: Process,
+    directory: Directory,
+    arguments: Vec<String>,
+}
+
+impl Server {
+    /// Any server: from outside, own, or in a container.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, with the line that installs one.
+    pub async fn any() -> Self {
+        if let Ok(url) = env::var(URL_VARIABLE) {
+            return Self::outside(&url);
+        }
+        if program().is_some() {
+            return Self::start(Persistence::None).await;
+        }
+        let (container, port) = Container::start();
+        let server = Self {
+            place: Place::Container(container),
+            url: format!("redis://127.0.0.1:{port}"),
+            port,
+        };
+        poll_until("the server in the container", async || {
+            server.is_ready().await.then_some(())
+        })
+        .await;
+        server
+    }
+
+    fn outside(url: &str) -> Self {
+        let info = url.into_connection_info();
+        let port = match info.as_ref().map(redis::ConnectionInfo::addr) {
+            Ok(ConnectionAddr::Tcp(_, port)) => *port,
+            _ => panic!("{URL_VARIABLE} is not a redis:// URL"),
+        };
+        Self {
+            place: Place::Outside,
+            url: url.to_owned(),
+            port,
+        }
+    }
+
+    /// A server of one's own.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start(persistence: Persistence) -> Self {
+        Self::start_with(Options::default().persistence(persistence)).await
+    }
+
+    /// A server of one's own, with options.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start_with(options: Options) -> Self {
+        let mut arguments = options.persistence.arguments();
+        let mut login = String::new();
+        if let Some(password) = options.password {
+            login = format!(":{password}@");
+            arguments.extend([
+                "--requirepass".to_owned(),
+                password.clone(),
+                "--masterauth".to_owned(),
+                password,
+            ]);
+        }
+        arguments.extend(options.extra);
+        Self::launch(&login, &arguments).await
+    }
+
+    /// Starts until a port was free long enough.
+    pub(crate) async fn launch(login: &str, arguments: &[String]) -> Self {
+        const TRIES: usize = 10;
+        let mut log = String::new();
+        for _ in 0..TRIES {
+            let port = free_port();
+            let directory = Directory::new();
+            let mut all = vec!["--port".to_owned(), port.to_string()];
+            all.extend(["--bind".to_owned(), "127.0.0.1".to_owned()]);
+            all.extend(["--dir".to_owned(), directory.path().display().to_string()]);
+            // A replica is served at once, not after the usual wait for more of them.
+            all.extend(["--repl-diskless-sync-delay".to_owned(), "0".to_owned()]);
+            all.extend_from_slice(arguments);
+            let process = Process::spawn(directory.path(), &all);
+            let mut server = Self {
+                place: Place::Own(Box::new(Own {
+                    process,
+                    directory,
+                    arguments: all,
+                })),
+                url: format!("redis://{login}127.0.0.1:{port}"),
+                port,
+            };
+            if server.becomes_ready().await {
+                return server;
+            }
+            if let Place::Own(own) = &server.place {
+                log = log_tail(own.directory.path());
+            }
+        }
+        panic!("the server did not start in {TRIES} tries:\n{log}");
+    }
+
+    /// Waits until it answers. `false` when it ended instead.
+    async fn becomes_ready(&mut self) -> bool {
+        let url = self.url.clone();
+        let Place::Own(own) = &mut self.place else {
+            return true;
+        };
+        let process = &mut own.process;
+        poll_until("the server to answer", || {
+            let ended = process.has_ended();
+            let url = url.clone();
+            async move {
+                if ended {
+                    return Some(false);
+                }
+                answers(&url).await.then_some(true)
+            }
+        })
+        .await
+    }
+
+    async fn is_ready(&self) -> bool {
+        answers(&self.url).await
+    }
+
+    /// The URL, with the password if there is one.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id of a server of one's own.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        match &self.place {
+            Place::Own(own) => Some(own.process.id()),
+            Place::Container(_) | Place::Outside => None,
+        }
+    }
+
+    /// A connection of the driver, past whatever is tested.
+    ///
+    /// # Panics
+    ///
+    /// When the server cannot be reached.
+    pub async fn connection(&self) -> MultiplexedConnection {
+        let connection = connect(&self.url).await;
+        connection.unwrap_or_else(|error| panic!("cannot connect to the server: {error}"))
+    }
+
+    fn own(&mut self) -> &mut Own {
+        match &mut self.place {
+            Place::Own(own) => own,
+            Place::Container(_) | Place::Outside => panic!("this server is not ours to control"),
+        }
+    }
+
+    /// Stops the process without ending it. Connections are still taken, nothing is answered.
+    ///
+    /// # Panics
+    ///
+    /// When the server is not one's own.
+    pub fn pause(&mut self) {
+        self.own().process.pause();
+    }
+
+    /// Lets a paused process go on.
+    ///
+    /// # Panics
+    ///
+    /// When the server is not one's own.
+    pub fn resume(&mut self) {
+        self.own().process.resume();
+    }
+
+    /// Ends the process at once, as a crash would.
+    ///
+    /// # Panics
+    ///
+    /// When the server is not one's own.
+    pub fn kill(&mut self) {
+        self.own().process.kill();
+    }
+
+    /// Kills it if it still runs, and starts it again on the same port and data.
+    ///
+    /// # Panics
+    ///
+    /// When the server is not one's own, or does not start.
+    pub async fn restart(&mut self) {
+        let own = self.own();
+        own.process.kill();
+        own.process = Process::spawn(own.directory.path(), &own.arguments);
+        assert!(self.becomes_ready().await, "the server did not start again");
+    }
+}
+
+async fn answers(url: &str) -> bool {
+    let Ok(mut connection) = connect(url).await else {
+        return false;
+    };
+    redis::cmd("PING").exec_async(&mut connection).await.is_ok()
+}
+
+pub(crate) async fn connect(url: &str) -> redis::RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(5)))
+        .set_response_timeout(Some(Duration::from_secs(10)));
+    let info = url.into_connection_info()?;
+    let login: RedisConnectionInfo = info.redis_settings().clone().set_skip_set_lib_name();
+    let client = Client::open(info.set_redis_settings(login))?;
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
