@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use futures_util::future::try_join_all;
+use futures_util::{FutureExt as _, future::try_join_all};
 use redis_client::{
     AppendFsync, Client, ClientError, InvalidPrefix, KeyPrefix, Operation, Role, ServerFacts,
     Version, redis,
@@ -172,11 +172,13 @@ impl RedisStore {
             return Err(OpenError::InvalidPartitions { wanted });
         }
         let prefix = prefix(&client, &options)?;
-        let warnings = examine(&client.probe().await?, &options)?;
-        let layout = layout(&client, &prefix, wanted).await?;
-        let partitions = (0..wanted)
-            .zip(&layout.tags)
-            .map(|(number, tag)| partition(&client, number, PartitionKeys::new(&prefix, tag)));
+        // Boxed, here and below: a caller's future would otherwise hold all of the client's inside
+        // its own type, deeper than the compiler follows.
+        let warnings = examine(&client.probe().boxed().await?, &options)?;
+        let layout = layout(&client, &prefix, wanted).boxed().await?;
+        let partitions = (0..wanted).zip(&layout.tags).map(|(number, tag)| {
+            partition(&client, number, PartitionKeys::new(&prefix, tag)).boxed()
+        });
         let partitions = try_join_all(partitions).await?;
         Ok(Self {
             shared: Arc::new(Shared {

@@ -27,8 +27,8 @@ async fn age(server: &Server) {
         .arg("*:v")
         .query_async(&mut admin)
         .await
-        .unwrap();
-    let base = fence[0].strip_suffix('v').unwrap();
+        .expect("an answer");
+    let base = fence[0].strip_suffix('v').expect("an answer");
     let counters: Vec<u8> = [ORDINALS, 0, ENTRIES]
         .iter()
         .flat_map(|n| n.to_be_bytes())
@@ -38,13 +38,13 @@ async fn age(server: &Server) {
         .arg(counters)
         .exec_async(&mut admin)
         .await
-        .unwrap();
+        .expect("an answer");
     let mut journal = redis::cmd("SETRANGE");
     journal
         .arg(format!("{base}y:0"))
         .arg(ENTRIES * 16 - 1)
         .arg(&[0_u8][..]);
-    journal.exec_async(&mut admin).await.unwrap();
+    journal.exec_async(&mut admin).await.expect("an answer");
 }
 
 async fn pages(store: &dyn Provider, order: Order, limit: u16) -> Vec<Vec<Arc<MutationRequest>>> {
@@ -52,10 +52,10 @@ async fn pages(store: &dyn Provider, order: Order, limit: u16) -> Vec<Vec<Arc<Mu
         RequestQuery::in_tenant(TenantId::default()).excluding(governance_core::Filter::Is(
             governance_core::Condition::Statuses([governance_core::Status::Executed].into()),
         ));
-    let mut page = PageRequest::first(limit).unwrap().order(order);
+    let mut page = PageRequest::first(limit).expect("an answer").order(order);
     let mut pages = Vec::new();
     loop {
-        let found = store.requests(&query, &page).await.unwrap();
+        let found = store.requests(&query, &page).await.expect("an answer");
         pages.push(found.items);
         match found.next {
             Some(next) => page = page.after(next),
@@ -70,10 +70,10 @@ async fn decisions(
     limit: u16,
 ) -> Vec<(governance_core::RequestId, u32)> {
     let query = DecisionQuery::of(RequestQuery::in_tenant(TenantId::default()));
-    let mut page = PageRequest::first(limit).unwrap().order(order);
+    let mut page = PageRequest::first(limit).expect("an answer").order(order);
     let mut all = Vec::new();
     loop {
-        let found = store.decisions(&query, &page).await.unwrap();
+        let found = store.decisions(&query, &page).await.expect("an answer");
         all.extend(
             found
                 .items
@@ -106,12 +106,12 @@ async fn compare(memory: &MemoryStore, stores: [&RedisStore; 3]) {
         let query = RequestQuery::all_tenants().pending();
         let count = governance_core::RequestQueries::count(store, &query)
             .await
-            .unwrap();
+            .expect("an answer");
         assert_eq!(
             count,
             governance_core::RequestQueries::count(memory, &query)
                 .await
-                .unwrap()
+                .expect("an answer")
         );
         assert!(matches!(count, Count::Exact(_)));
     }
@@ -134,9 +134,12 @@ async fn nothing_is_lost_at_the_edge_of_a_chunk() {
             .expires_in(Duration::from_secs(600 + i % 4))
             .asks(["bob"])
             .build();
-        memory.create(Arc::clone(&request)).await.unwrap();
+        memory
+            .create(Arc::clone(&request))
+            .await
+            .expect("an answer");
         let store = if i % 2 == 0 { &early } else { &late };
-        store.create(Arc::clone(&request)).await.unwrap();
+        store.create(Arc::clone(&request)).await.expect("an answer");
         requests.push(request);
     }
     let fresh = open(server.url(), &options).await;
@@ -148,8 +151,10 @@ async fn nothing_is_lost_at_the_edge_of_a_chunk() {
         memory
             .try_store(Arc::clone(&canceled), request.revision())
             .await
-            .unwrap();
-        late.try_store(canceled, request.revision()).await.unwrap();
+            .expect("an answer");
+        late.try_store(canceled, request.revision())
+            .await
+            .expect("an answer");
     }
     compare(&memory, [&early, &late, &fresh]).await;
     let mut admin = server.connection().await;
@@ -157,15 +162,15 @@ async fn nothing_is_lost_at_the_edge_of_a_chunk() {
         .arg("*:status:pending:0")
         .query_async(&mut admin)
         .await
-        .unwrap();
+        .expect("an answer");
     assert!(
         empty.is_empty(),
         "a bitmap of a full chunk goes when it is empty"
     );
-    let report = fresh.verify().await.unwrap();
+    let report = fresh.verify().await.expect("an answer");
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(report.requests(), 20);
-    fresh.rebuild().await.unwrap();
+    fresh.rebuild().await.expect("an answer");
     compare(&memory, [&early, &late, &fresh]).await;
-    assert!(early.verify().await.unwrap().is_clean());
+    assert!(early.verify().await.expect("an answer").is_clean());
 }

@@ -1,6 +1,6 @@
 //! The client: one handle for every topology.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use redis::{Cmd, FromRedisValue, Value};
 use tokio::time::Instant;
@@ -93,7 +93,10 @@ impl Client {
     ///
     /// Dropping the future closes what was opened.
     pub async fn connect(config: Config) -> Result<Self, BuildError> {
-        Self::connect_observed(config, Arc::new(NoObserver)).await
+        // Boxed, so that a caller's future does not hold all of the client's inside its own type.
+        let connecting: Pin<Box<dyn Future<Output = Result<Self, BuildError>> + Send>> =
+            Box::pin(Self::connect_observed(config, Arc::new(NoObserver)));
+        connecting.await
     }
 
     /// [`connect`](Self::connect) with somebody who is told what the client does.
