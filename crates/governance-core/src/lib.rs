@@ -51,7 +51,8 @@ pub use query::{
     ApprovalCondition, ApprovalQuery, ApprovalView, Cardinality, Condition, Count, Cursor,
     DecisionCondition, DecisionQuery, DecisionView, Dimension, Expr, Filter, FilterError, Order,
     Page, PageError, PageRequest, Person, Plan, RequestQuery, SideEffectFilter, Term, Terms,
-    TimeRange, Undecodable, approval_views, decision_views, matches, matches_decision, plan, terms,
+    TimeRange, Undecodable, approval_views, decision_views, matches, matches_decision,
+    passing_terms, plan, terms,
 };
 pub use request::{
     Draft, Execution, Failure, HistoryError, HistoryProblem, Judgement, Links, MutationRequest,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use governance_core::{
     Conflict, Creation, FeedSubject, IdempotencyKey, MutationRequest, OperationId, RequestId,
     Revision, Scope, StateSnapshot, StateVersion, StateWrite, StoreError, StoreErrorKind, Term,
-    Terms, Timestamp, Written, terms,
+    Terms, Timestamp, Written, passing_terms, terms,
 };
 
 use crate::{feed::Feed, journal::Journal, postings::Posting};
@@ -51,15 +51,26 @@ pub(crate) struct Inner {
 /// A request to write, with what its indexes need, made before the lock is taken.
 pub(crate) struct Prepared {
     request: Arc<MutationRequest>,
+    /// All of its terms if it is new, else those that may differ from the form before.
     terms: Terms,
     due: Option<Timestamp>,
     footprint: usize,
 }
 
 impl Prepared {
+    /// Of a new request.
     pub(crate) fn new(request: Arc<MutationRequest>) -> Self {
+        Self::with(terms(&request), request)
+    }
+
+    /// Of the next form of a request.
+    pub(crate) fn next(request: Arc<MutationRequest>) -> Self {
+        Self::with(passing_terms(&request), request)
+    }
+
+    fn with(terms: Terms, request: Arc<MutationRequest>) -> Self {
         Self {
-            terms: terms(&request),
+            terms,
             due: request.due_at(),
             footprint: request.footprint(),
             request,
@@ -212,7 +223,7 @@ impl Inner {
         } = write;
         let after = &new.request;
         // Making the old terms again costs less than keeping them for every request.
-        let old = terms(&before);
+        let old = passing_terms(&before);
         for term in old.removed(&new.terms) {
             self.forget(term, ordinal);
         }

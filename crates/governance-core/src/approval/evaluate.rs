@@ -239,12 +239,16 @@ pub(crate) fn fills_a_seat(
     membership: &Membership,
 ) -> bool {
     let rules = ballot.rules.requirements();
-    let requirements: Vec<&Requirement> = rules.iter().filter(|r| r.stage() == stage).collect();
+    let asked = |r: &Requirement| r.selector().matches(actor, membership);
     let votes = counted_votes(ballot);
+    if votes.is_empty() {
+        // Nobody sits anywhere, and every requirement has a seat.
+        return rules.iter().any(|r| r.stage() == stage && asked(r));
+    }
+    let requirements: Vec<&Requirement> = rules.iter().filter(|r| r.stage() == stage).collect();
     let approvals = votes
         .into_iter()
         .filter(|v| v.stage == stage && v.verdict == Verdict::Approve);
-    let asked = |r: &Requirement| r.selector().matches(actor, membership);
     match ballot.rules.distinct_rule() {
         Distinct::Request => {
             let among = |fits: &dyn Fn(&Requirement) -> bool| -> Vec<usize> {
@@ -316,6 +320,9 @@ fn seat_votes(
         .copied()
         .filter(|v| v.verdict == Verdict::Approve)
         .collect();
+    if approvals.is_empty() {
+        return vec![Vec::new(); requirements.len()];
+    }
     let seated = match distinct {
         Distinct::Request => {
             let edges: Vec<Vec<usize>> = approvals

@@ -94,7 +94,7 @@ impl Registry {
 }
 
 fn decode<M: Mutation>(payload: &Payload) -> Result<Box<dyn DynMutation>, UpgradeError> {
-    payload.verify()?;
+    payload.verify_if_read()?;
     let mutation = if payload.schema() == M::SCHEMA {
         payload::decode::<M>(payload.body())?
     } else {

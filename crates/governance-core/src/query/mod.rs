@@ -29,4 +29,4 @@ pub use matches::matches;
 pub use page::{Cursor, Order, Page, PageError, PageRequest, Undecodable};
 pub use plan::{Expr, Plan, plan};
 pub use request_query::RequestQuery;
-pub use terms::{Cardinality, Dimension, Term, Terms, terms};
+pub use terms::{Cardinality, Dimension, Term, Terms, passing_terms, terms};

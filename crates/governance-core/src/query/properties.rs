@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     ApprovalQuery, DecisionQuery, Filter, RequestQuery, SideEffectFilter, TimeRange,
-    approval_views, decision_views, matches, matches_decision, plan, terms,
+    approval_views, decision_views, matches, matches_decision, passing_terms, plan, terms,
     testing::{
         PEOPLE, Spec, Step, act, actor_id, at, filters, label, lives, membership, queries, reason,
         role, state, take, tenant,
@@ -129,6 +129,9 @@ proptest! {
             let kept = old.iter().filter(|t| !old.removed(&new).any(|gone| gone == *t));
             let made: super::Terms = kept.chain(old.added(&new)).cloned().collect();
             prop_assert_eq!(&made, &new);
+            let (before, after) = (passing_terms(&pair[0]), passing_terms(&pair[1]));
+            prop_assert!(before.removed(&after).eq(old.removed(&new)));
+            prop_assert!(before.added(&after).eq(old.added(&new)));
             let single = new.iter().filter(|t| t.dimension().is_single_valued());
             let dimensions: Vec<_> = single.map(super::Term::dimension).collect();
             prop_assert!(dimensions.windows(2).all(|d| d[0] < d[1]), "{:?}", new);

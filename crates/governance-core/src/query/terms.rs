@@ -340,13 +340,25 @@ impl<'a> IntoIterator for &'a Terms {
 /// still deny. Whoever can decide matches one of them; not everybody who does can decide.
 #[must_use]
 pub fn terms(request: &MutationRequest) -> Terms {
+    let mut terms = Vec::with_capacity(24);
+    lasting(request, &mut terms);
+    passing(request, &mut terms);
+    terms.into_iter().collect()
+}
+
+/// Those of the [`terms`] of a request that other forms of it may lack. All others come from its
+/// proposal, so a write that replaces one form by the next need not look at them.
+#[must_use]
+pub fn passing_terms(request: &MutationRequest) -> Terms {
+    let mut terms = Vec::with_capacity(12);
+    passing(request, &mut terms);
+    terms.into_iter().collect()
+}
+
+fn lasting(request: &MutationRequest, terms: &mut Vec<Term>) {
     let proposal = request.proposal();
     let (scope, intent) = (proposal.scope(), proposal.intent());
-    let mut terms = Vec::with_capacity(24);
     terms.push(Term::new(Dimension::Tenant, &scope.tenant));
-    terms.push(Term::fixed(Dimension::Status, request.status().as_str()));
-    let reasons = request.pending_reasons().iter();
-    terms.extend(reasons.map(|r| Term::fixed(Dimension::PendingReason, r.as_str())));
     terms.push(Term::fixed(Dimension::Risk, intent.risk_level().as_str()));
     terms.push(Term::new(Dimension::Category, intent.category()));
     terms.push(Term::new(Dimension::Operation, intent.operation()));
@@ -364,6 +376,12 @@ pub fn terms(request: &MutationRequest) -> Terms {
     if let Some(correlation) = proposal.correlation() {
         terms.push(Term::new(Dimension::Correlation, correlation));
     }
+}
+
+fn passing(request: &MutationRequest, terms: &mut Vec<Term>) {
+    terms.push(Term::fixed(Dimension::Status, request.status().as_str()));
+    let reasons = request.pending_reasons().iter();
+    terms.extend(reasons.map(|r| Term::fixed(Dimension::PendingReason, r.as_str())));
     terms.extend(request.links().iter().map(Term::link));
     let decisions = request.decisions();
     for category in DecisionCategory::ALL {
@@ -376,11 +394,10 @@ pub fn terms(request: &MutationRequest) -> Terms {
     if let Some(stage) = request.open_stage() {
         for requirement in request.round().rules().requirements() {
             if requirement.stage() <= stage {
-                open_terms(requirement.selector(), &mut terms);
+                open_terms(requirement.selector(), terms);
             }
         }
     }
-    terms.into_iter().collect()
 }
 
 /// Whether the decision is a vote for or against.

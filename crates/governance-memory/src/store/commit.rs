@@ -13,7 +13,7 @@ impl GovernedCommit for MemoryStore {
             .requests()
             .iter()
             .map(|write| {
-                let new = Prepared::new(Arc::clone(&write.request));
+                let new = Prepared::next(Arc::clone(&write.request));
                 (new, write.expected)
             })
             .collect();

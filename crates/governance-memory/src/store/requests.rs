@@ -20,7 +20,7 @@ impl RequestStore for MemoryStore {
         request: Arc<MutationRequest>,
         expected: Revision,
     ) -> Result<Written, StoreError> {
-        let new = [(Prepared::new(request), expected)];
+        let new = [(Prepared::next(request), expected)];
         self.write(|inner| inner.write("try_store", &new, None))
     }
 
