@@ -193,6 +193,8 @@ pub(crate) struct PartitionKeys {
     pub(crate) fence: Key,
     pub(crate) counters: Key,
     pub(crate) feed: Key,
+    /// How far a move into this partition has come.
+    pub(crate) progress: Key,
 }
 
 impl PartitionKeys {
@@ -203,8 +205,15 @@ impl PartitionKeys {
             fence: fixed("v"),
             counters: fixed("n"),
             feed: fixed("e"),
+            progress: fixed("w"),
             base,
         }
+    }
+
+    /// What every key of the partition begins with.
+    pub(crate) fn start(&self) -> &str {
+        let fence = self.fence.as_str();
+        fence.strip_suffix('v').unwrap_or(fence)
     }
 
     fn part(&self, part: impl AsRef<[u8]>) -> TaggedKeyBuilder {

@@ -20,8 +20,10 @@ mod store;
 use std::{fmt, sync::Arc};
 
 pub use admin::{
-    Finding, FindingKind, PartitionStats, PurgeReport, RebuildReport, Stats, VerifyReport,
+    Finding, FindingKind, MigrationError, MigrationReport, MigrationStep, PartitionStats,
+    PurgeReport, RebuildReport, Stats, VerifyReport,
 };
+pub use error::PartitionsMoved;
 pub use keys::{KEYS, KeyPattern, keys_markdown};
 pub use open::{OpenError, Warning};
 pub use options::{Compression, Durability, RedisStoreOptions, Strictness};

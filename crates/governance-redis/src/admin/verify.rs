@@ -171,18 +171,26 @@ impl RedisStore {
     pub async fn verify(&self) -> Result<VerifyReport, StoreError> {
         let mut report = VerifyReport::default();
         for partition in &self.shared.partitions {
-            let check = Check {
-                shared: &self.shared,
-                partition,
-                generation: partition.fence().active,
-            };
-            check
-                .run(&mut report)
+            check(&self.shared, partition, &mut report)
                 .await
                 .map_err(|error| error.at("verify"))?;
         }
         Ok(report)
     }
+}
+
+/// Checks one partition.
+pub(super) async fn check(
+    shared: &Shared,
+    partition: &Partition,
+    report: &mut VerifyReport,
+) -> Result<(), RedisError> {
+    let check = Check {
+        shared,
+        partition,
+        generation: partition.fence().active,
+    };
+    check.run(report).await
 }
 
 /// What the documents of one chunk say the bitmaps have to be.

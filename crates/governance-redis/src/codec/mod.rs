@@ -14,4 +14,4 @@ pub(crate) use document::{DocumentError, decode_document, encode_document};
 pub(crate) use event::Event;
 pub(crate) use frame::{BLOCK, Frame, FrameError, Head, block_of, encode_frame, is_whole};
 pub(crate) use number::{read_number, write_number};
-pub(crate) use state::{StateRecord, decode_state, encode_state};
+pub(crate) use state::{StateRecord, decode_state, encode_state, state_slot};
