@@ -21,11 +21,11 @@ use std::{fmt, sync::Arc};
 
 pub use admin::{
     Finding, FindingKind, MigrationError, MigrationReport, MigrationStep, PartitionStats,
-    PurgeReport, RebuildReport, Stats, VerifyReport,
+    PurgeReport, RebuildReport, Retention, Stats, VerifyReport,
 };
 pub use error::PartitionsMoved;
 pub use keys::{KEYS, KeyPattern, keys_markdown};
-pub use open::{OpenError, Warning};
+pub use open::{OpenError, StoreLayout, Warning};
 pub use options::{Compression, Durability, RedisStoreOptions, Strictness};
 use redis_client::Client;
 use shared::Shared;

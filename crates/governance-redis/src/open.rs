@@ -198,6 +198,51 @@ impl RedisStore {
     }
 }
 
+/// What the layout record of a store says.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreLayout {
+    /// Into how many partitions the store is cut.
+    pub partitions: u16,
+    /// Into how many it is being cut, if a migration is under way or was broken off.
+    pub migrating_to: Option<u16>,
+}
+
+impl RedisStore {
+    /// Tells how the store under the key prefix is laid out, without opening it or setting it up;
+    /// none if there is no store. The number of partitions in the options is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the server cannot be asked, or what is there is no store of this layout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn layout(
+        client: &Client,
+        options: &RedisStoreOptions,
+    ) -> Result<Option<StoreLayout>, OpenError> {
+        let key = layout_key(&full_prefix(client, options)?)?;
+        let mut get = redis::cmd("GET");
+        get.arg(&key);
+        let read = Operation::read("layout");
+        let stored: Option<Vec<u8>> = client.query(read, &key, &get).boxed().await?;
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
+        let layout = read_layout(&key, &stored)?;
+        Ok(Some(StoreLayout {
+            partitions: layout.partitions,
+            migrating_to: layout.moving.map(|moving| moving.partitions),
+        }))
+    }
+}
+
 /// The prefix of the client, then that of the store.
 pub(crate) fn full_prefix(
     client: &Client,

@@ -1,5 +1,6 @@
 //! The layout record and the fences, changed only from what they were seen to be.
 
+use futures_util::FutureExt as _;
 use redis_client::{Client, Key, KeyPrefix, Operation, redis};
 
 use super::MigrationError;
@@ -33,6 +34,7 @@ impl Record {
         get.arg(&key);
         let text: Option<Vec<u8>> = client
             .query(RECORD, &key, &get)
+            .boxed()
             .await
             .map_err(|error| MigrationError::from(OpenError::from(error)))?;
         let text = text.ok_or(MigrationError::NoStore)?;
@@ -54,7 +56,11 @@ impl Record {
             .key(&self.key)
             .arg(self.text.as_slice())
             .arg(text.as_slice());
-        let told: Vec<u8> = client.invoke(&call).await.map_err(RedisError::from)?;
+        let told: Vec<u8> = client
+            .invoke(&call)
+            .boxed()
+            .await
+            .map_err(RedisError::from)?;
         if told != text {
             return Err(MigrationError::TakenOver);
         }
