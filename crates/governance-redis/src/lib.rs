@@ -16,6 +16,8 @@ mod query;
 mod script;
 mod shared;
 mod store;
+#[cfg(test)]
+mod versions;
 
 use std::{fmt, sync::Arc};
 
@@ -23,6 +25,7 @@ pub use admin::{
     Finding, FindingKind, MigrationError, MigrationReport, MigrationStep, PartitionStats,
     PurgeReport, RebuildReport, Retention, Stats, VerifyReport,
 };
+pub use codec::NewerVersion;
 pub use error::PartitionsMoved;
 pub use keys::{KEYS, KeyPattern, keys_markdown};
 pub use open::{OpenError, StoreLayout, Warning};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::codec::Schemas;
+
 /// What a crash or a failover may take, as the operator promises it. Checked when the store opens.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,6 +95,8 @@ pub struct RedisStoreOptions {
     pub(crate) feed_capacity: u64,
     pub(crate) scan_limit: usize,
     pub(crate) cache_bytes: usize,
+    /// Others only in tests.
+    pub(crate) schemas: Schemas,
 }
 
 impl Default for RedisStoreOptions {
@@ -107,6 +111,7 @@ impl Default for RedisStoreOptions {
             feed_capacity: 100_000,
             scan_limit: 2_000,
             cache_bytes: 16 << 20,
+            schemas: Schemas::PRESENT,
         }
     }
 }

@@ -175,13 +175,30 @@ impl Shared {
             // The same block with what it sums up is the same record: no need to decode it again.
             return Ok(known);
         }
-        match decode(frame) {
+        match self.decode(frame) {
             Ok(stored) => Ok(self.remember(Arc::new(stored))),
             Err(source) => {
                 self.documents.forget(&id);
                 Err(RedisError::Request { id, source })
             }
         }
+    }
+
+    /// Takes a frame and its document apart.
+    pub(crate) fn decode(&self, bytes: &Bytes) -> Result<Stored, UnreadableRequest> {
+        let frame = Frame::decode(bytes)?;
+        let request = codec::decode_document(&frame.document, self.options.schemas)?;
+        if request.revision().get() != frame.head.revision {
+            return Err(UnreadableRequest::Inconsistent);
+        }
+        Ok(Stored {
+            block: frame.block,
+            ordinal: frame.head.ordinal,
+            stamp: frame.head.stamp,
+            index: Arc::new(frame.index),
+            request: Arc::new(request),
+            bytes: bytes.len(),
+        })
     }
 
     pub(crate) fn remember(&self, stored: Arc<Stored>) -> Arc<Stored> {
@@ -197,7 +214,8 @@ impl Shared {
         index: &IndexRecord,
         place: (u64, u64),
     ) -> Result<Vec<u8>, RedisError> {
-        let document = codec::encode_document(request, self.options.compression)?;
+        let document =
+            codec::encode_document(request, self.options.compression, self.options.schemas)?;
         let last = request.decisions().last();
         let head = Head {
             revision: request.revision().get(),
@@ -349,23 +367,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// Takes a frame and its document apart.
-pub(crate) fn decode(bytes: &Bytes) -> Result<Stored, UnreadableRequest> {
-    let frame = Frame::decode(bytes)?;
-    let request = codec::decode_document(&frame.document)?;
-    if request.revision().get() != frame.head.revision {
-        return Err(UnreadableRequest::Inconsistent);
-    }
-    Ok(Stored {
-        block: frame.block,
-        ordinal: frame.head.ordinal,
-        stamp: frame.head.stamp,
-        index: Arc::new(frame.index),
-        request: Arc::new(request),
-        bytes: bytes.len(),
-    })
 }
 
 /// What is wrong, with its causes, in one line.

@@ -19,7 +19,7 @@ use crate::{
     layout::Fence,
     partition::Partition,
     script::FENCE,
-    shared::{Shared, decode},
+    shared::Shared,
 };
 
 const REBUILD: Operation = Operation::write("rebuild");
@@ -155,7 +155,7 @@ async fn index(
             report.unreadable += 1;
             return Ok(());
         };
-        let (after, changed, unreadable) = match decode(&bytes) {
+        let (after, changed, unreadable) = match shared.decode(&bytes) {
             Ok(stored) => {
                 let new = IndexRecord::of(&stored.request);
                 let place = (stored.ordinal, stored.stamp);

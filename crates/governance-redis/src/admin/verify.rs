@@ -18,7 +18,7 @@ use crate::{
     keys::CHUNK,
     partition::Partition,
     query::Bits,
-    shared::{Shared, decode, full_text},
+    shared::{Shared, full_text},
 };
 
 const VERIFY: Operation = Operation::read("verify");
@@ -244,7 +244,7 @@ impl Check<'_> {
             }
             return Ok(());
         };
-        let index = match decode(bytes) {
+        let index = match self.shared.decode(bytes) {
             Ok(stored) => {
                 if stored.ordinal != row.ordinal || stored.stamp != row.stamp {
                     report.add(FindingKind::Dangling, self.partition, row.id.to_string());
