@@ -305,7 +305,8 @@ async fn bytes_of_the_first_release_are_a_record_like_any_other() {
             both.set(&partition.keys.request(sample.id()), &bytes).await;
         }
     }
-    let canceled = cancel(&sample, act(&ids, "alice"));
+    let act = Act::new(&actor("alice"), sample.updated_at(), ids.operation_id());
+    let canceled = cancel(&sample, act);
     let stored = both
         .newer
         .try_store(Arc::clone(&canceled), sample.revision());
