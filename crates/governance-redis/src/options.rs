@@ -129,7 +129,8 @@ impl RedisStoreOptions {
 
     /// Into how many partitions the store is cut: a power of two up to
     /// [`MAX_PARTITIONS`](Self::MAX_PARTITIONS). Default 1, which is right until one server is not
-    /// enough; then 8 or 16. Fixed for a key prefix once the store was opened.
+    /// enough; then 8 or 16. Once the store was opened, only
+    /// [`migrate_partitions`](crate::RedisStore::migrate_partitions) changes it.
     pub const fn partitions(mut self, partitions: u16) -> Self {
         self.partitions = partitions;
         self
