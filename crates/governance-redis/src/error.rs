@@ -33,6 +33,8 @@ pub(crate) enum RedisError {
     Regressed,
     #[error("the write is done, but {confirmed} of {wanted} replicas confirmed it in time")]
     NotConfirmed { confirmed: u32, wanted: u32 },
+    #[error("the clock of the store does not tell the time")]
+    Clock(#[source] StoreError),
 }
 
 /// Why the record of a request cannot be read.
@@ -62,6 +64,7 @@ impl RedisError {
             Self::LayoutLost => (StoreErrorKind::Unavailable, Retry::Never, NotApplied),
             Self::Regressed => (StoreErrorKind::Unavailable, Retry::Never, Unknown),
             Self::NotConfirmed { .. } => (StoreErrorKind::Timeout, Retry::SameOperation, Unknown),
+            Self::Clock(error) => (error.kind(), error.retry(), error.outcome()),
         };
         StoreError::new(kind, operation, self.to_string())
             .with_retry(retry)
