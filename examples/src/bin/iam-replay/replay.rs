@@ -53,12 +53,10 @@ impl Replay {
         longest: usize,
     ) -> anyhow::Result<Self> {
         let organisation = Arc::new(Organisation::new()?);
-        // A request holds its document up to three times: as it is asked for, and, once it is
-        // executed, before and after.
         let limits = Limits::default()
             .payload(longest)
             .state(longest)
-            .document(longest.saturating_mul(4));
+            .document(Self::document_limit(longest));
         let governor = Governor::builder(provider)
             .tenant(tenant)
             .directory(Arc::clone(&organisation))
@@ -72,6 +70,12 @@ impl Replay {
             deployer: Actor::service("deployer")?,
             seed,
         })
+    }
+
+    /// How large a request gets for changes of at most so many bytes: it holds its document up to
+    /// three times, as it is asked for, and, once it is executed, before and after.
+    pub(crate) const fn document_limit(longest: usize) -> usize {
+        longest.saturating_mul(4)
     }
 
     pub(crate) const fn governor(&self) -> &Governor {
