@@ -35,8 +35,8 @@ pub enum OpenError {
         wanted: u16,
     },
     /// The key prefix is not acceptable.
-    #[error("the key prefix {0}")]
-    InvalidPrefix(#[source] InvalidPrefix),
+    #[error(transparent)]
+    InvalidPrefix(InvalidPrefix),
     /// The store was set up with another number of partitions.
     #[error(
         "the store under this key prefix has {stored} partitions, {wanted} were asked for; open it with {stored}, or copy it to another prefix"

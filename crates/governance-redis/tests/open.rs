@@ -67,6 +67,8 @@ async fn another_layout_and_foreign_keys_are_refused() {
     }
     let error = refused(&server, RedisStoreOptions::default().key_prefix("a{b}")).await;
     assert_eq!(error.code(), "open.invalid_prefix");
+    let text = error.to_string();
+    assert!(text.starts_with("the key prefix has a character"), "{text}");
 }
 
 #[tokio::test]
