@@ -14,6 +14,7 @@ use crate::{
     Scene,
     fixed::VirtualClock,
     provider::{CannotOpen, Needs, ProviderArgs},
+    words_of,
 };
 
 #[derive(Debug, Parser)]
@@ -48,7 +49,7 @@ pub fn run(
         // Whoever read the story has seen enough of it.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(format_args!("error: {error:#}"));
+            tell(format_args!("error: {}", words_of(&error)));
             ExitCode::from(if error.is::<CannotOpen>() { 2 } else { 1 })
         }
     }

@@ -76,6 +76,12 @@ impl ProviderArgs {
         self.provider
     }
 
+    /// The key prefix that was asked for.
+    #[must_use]
+    pub fn key_prefix(&self) -> Option<&str> {
+        self.redis.key_prefix()
+    }
+
     /// Connects to the provider.
     ///
     /// # Errors
@@ -104,7 +110,9 @@ impl ProviderArgs {
             ProviderChoice::Redis => {
                 let empty = needs.empty.clone();
                 let opened = Box::pin(self.redis.open(needs)).await?;
-                opened.check_empty(&empty).await?;
+                if let Some(empty) = &empty {
+                    opened.check_empty(empty).await?;
+                }
                 opened
             }
         };
@@ -172,6 +180,14 @@ impl Opened {
 /// Why a provider was not opened, and what to do about it, in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CannotOpen(String);
+
+impl CannotOpen {
+    /// For this reason.
+    #[must_use]
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
 
 impl fmt::Display for CannotOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,7 @@ pub struct Needs {
     pub(super) name: &'static str,
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) document_limit: Option<usize>,
-    pub(super) empty: Empty,
+    pub(super) empty: Option<Empty>,
 }
 
 /// What must not be there yet, in words, and what to do about it.
@@ -35,7 +35,7 @@ impl Needs {
             name,
             clock: None,
             document_limit: None,
-            empty,
+            empty: Some(empty),
         }
     }
 
@@ -60,11 +60,17 @@ impl Needs {
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        self.empty = Empty {
+        self.empty = Some(Empty {
             query,
             what: what.into(),
             remedy: remedy.into(),
-        };
+        });
+        self
+    }
+
+    /// Whatever is there may be there: the example goes on with it.
+    pub fn with_what_is_there(mut self) -> Self {
+        self.empty = None;
         self
     }
 }

@@ -51,6 +51,11 @@ impl RedisArgs {
         .find_map(|(option, given)| given.then_some(option))
     }
 
+    /// The key prefix that was asked for.
+    pub(super) fn key_prefix(&self) -> Option<&str> {
+        self.key_prefix.as_deref()
+    }
+
     /// Connects, and opens the store.
     pub(super) async fn open(&self, needs: Needs) -> Result<Opened, CannotOpen> {
         if self.cluster && self.sentinel_master.is_some() {

@@ -31,7 +31,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use examples::provider::{CannotOpen, Needs, Opened, ProviderArgs};
+use examples::{
+    provider::{CannotOpen, Needs, Opened, ProviderArgs},
+    words_of,
+};
 use governance_core::{RequestQuery, TenantId};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
@@ -67,6 +70,9 @@ struct Cli {
     /// Whose requests and states they are. Has to be new on a store that was there before
     #[arg(long, default_value = "iam-replay")]
     tenant: TenantId,
+    /// Go on with a replay that was interrupted: the same input, seed, tenant and --key-prefix
+    #[arg(long)]
+    resume: bool,
     /// Print a JSON object as the last line
     #[arg(long)]
     json: bool,
@@ -86,7 +92,7 @@ fn main() -> ExitCode {
     };
     runtime
         .block_on(run(&cli))
-        .unwrap_or_else(|error| complain(&format!("{error:#}"), ExitCode::FAILURE))
+        .unwrap_or_else(|error| complain(&words_of(&error), ExitCode::FAILURE))
 }
 
 fn complain(what: &str, code: ExitCode) -> ExitCode {
@@ -114,7 +120,10 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         complain(note, ExitCode::SUCCESS);
     }
     let provider = opened.provider();
-    let replay = Replay::new(provider, cli.tenant.clone(), cli.seed, cli.max_line_bytes)?;
+    let mut replay = Replay::new(provider, cli.tenant.clone(), cli.seed, cli.max_line_bytes)?;
+    if cli.resume {
+        replay.resume().await?;
+    }
     let replay = Arc::new(replay);
 
     let ran = carry_out(&replay, changes, &bar, cli.concurrency).await;
@@ -158,13 +167,21 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 
 /// Opens the provider, where nothing of another replay may be in the way.
 async fn open_provider(cli: &Cli) -> Result<Opened, CannotOpen> {
-    let needs = Needs::of("iam-replay")
-        .document_limit(Replay::document_limit(cli.max_line_bytes))
-        .without(
+    let needs = Needs::of("iam-replay").document_limit(Replay::document_limit(cli.max_line_bytes));
+    let needs = if !cli.resume {
+        needs.without(
             RequestQuery::in_tenant(cli.tenant.clone()),
             format!("requests of the tenant {}", cli.tenant),
-            "name another --key-prefix or --tenant, or leave --key-prefix out for a new one",
-        );
+            "add --resume to go on with them, name another --key-prefix or --tenant, or leave \
+             --key-prefix out for a new one",
+        )
+    } else if cli.provider.key_prefix().is_some() {
+        needs.with_what_is_there()
+    } else {
+        return Err(CannotOpen::because(
+            "--resume needs the --key-prefix of the replay to go on with",
+        ));
+    };
     cli.provider.open(needs).await
 }
 
@@ -173,9 +190,12 @@ fn broken(error: &anyhow::Error, progress: &Progress, opened: &Opened) -> String
     let done = progress.changes;
     let stay = opened
         .key_prefix()
-        .map(|prefix| format!(" and stay under the key prefix {prefix}"))
+        .map(|prefix| {
+            format!(" and stay under the key prefix {prefix}: go on with it by adding --resume")
+        })
         .unwrap_or_default();
-    format!("{error:#}; {done} changes were carried out before that{stay}")
+    let error = words_of(error);
+    format!("{error}; {done} changes were carried out before that{stay}")
 }
 
 /// Reads and carries out at the same time. Says how long that took.

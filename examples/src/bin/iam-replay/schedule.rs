@@ -189,7 +189,9 @@ impl Progress {
                 })
             }
             Err(Trouble::Broken(error)) => {
-                self.broken.get_or_insert(error);
+                let line = change.line;
+                self.broken
+                    .get_or_insert_with(|| error.context(format!("line {line}")));
                 Ok(Finished::Stopped {
                     policy: change.policy,
                     line: 0,

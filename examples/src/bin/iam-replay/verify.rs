@@ -232,7 +232,7 @@ impl Audit {
 }
 
 /// The line and attempt a request is of.
-fn place(request: &MutationRequest) -> Option<(u64, u64)> {
+pub(crate) fn place(request: &MutationRequest) -> Option<(u64, u64)> {
     let metadata = request.proposal().metadata();
     let number = |name| metadata.get(name).and_then(Value::as_u64);
     number("line").zip(number("attempt"))

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt::Write as _};
 
 use governance_redis::OpenError;
-use redis_client::{Address, ClientError, Config, ConfigError, Problem, Signal, Topology};
+use redis_client::{Address, ClientError, Config, ConfigError, Problem, Signal, Topology, redis};
 
 use crate::provider::CannotOpen;
 
@@ -74,7 +74,7 @@ impl Advice {
                 None => chain(build),
             },
             OpenError::InvalidPartitions { .. } => format!("--partitions: {error}"),
-            OpenError::InvalidPrefix(problem) => format!("--key-prefix {prefix}: it {problem}"),
+            OpenError::InvalidPrefix(problem) => format!("--key-prefix: {problem}"),
             OpenError::OtherPartitions { stored, wanted } => format!(
                 "the store under the key prefix {prefix} has {stored} partitions, not {wanted}: \
                  add --partitions {stored}, or name another --key-prefix"
@@ -85,6 +85,11 @@ impl Advice {
 
     fn about_client(&self, error: &ClientError) -> String {
         let servers = &self.servers;
+        // What a server answers while a connection is made repeats nothing it was sent.
+        let said = error
+            .driver_error()
+            .filter(|error| error.kind() != redis::ErrorKind::Io)
+            .and_then(redis::RedisError::detail);
         let what = match (&self.topology, error.signal()) {
             (_, Signal::LoginFailed) => format!(
                 "{servers} refuses the login: put the password into the address, \
@@ -95,7 +100,10 @@ impl Advice {
                  {}:* and the commands it needs",
                 self.key_prefix
             ),
-            (Topology::Sentinel { master }, Signal::MasterUnknown) => format!(
+            (
+                Topology::Sentinel { master },
+                Signal::MasterUnknown | Signal::CommandUnknown | Signal::ConnectFailed,
+            ) => format!(
                 "no sentinel at {servers} knows a master {master:?} that serves: are these \
                  sentinels, and is that its name?"
             ),
@@ -115,6 +123,10 @@ impl Advice {
             (Topology::Standalone, Signal::CommandUnknown) => format!(
                 "{servers} does not know what a Redis server knows: if it is a sentinel, add \
                  --sentinel-master NAME"
+            ),
+            (_, Signal::ConnectFailed) if said.is_some() => format!(
+                "{servers} refuses the connection: {}",
+                said.unwrap_or_default()
             ),
             (_, Signal::ConnectFailed | Signal::ConnectTimeout) => {
                 let port = self.first.as_ref().and_then(Address::port).unwrap_or(6379);
