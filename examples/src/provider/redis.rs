@@ -16,10 +16,10 @@ use super::{CannotOpen, Needs, Opened, Shared};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "With --provider redis")]
 pub(super) struct RedisArgs {
-    /// Where the server is: redis://[USER:PASSWORD@]HOST[:PORT][/DB]; of a cluster some nodes, of
-    /// Sentinel the sentinels. Left out, REDIS_ADDR says it, and REDIS_CLUSTER or
-    /// REDIS_SENTINEL_MASTER what it is. The other REDIS_* variables hold either way, such as
-    /// REDIS_PASSWORD
+    /// Where the server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`; of a cluster some nodes, of
+    /// Sentinel the sentinels. Left out, `REDIS_ADDR` says it, and `REDIS_CLUSTER` or
+    /// `REDIS_SENTINEL_MASTER` what it is. The other `REDIS_*` variables of the client hold either
+    /// way, such as `REDIS_PASSWORD`
     #[arg(long, value_name = "URL[,URL..]")]
     redis_url: Option<String>,
     /// The addresses are nodes of a cluster

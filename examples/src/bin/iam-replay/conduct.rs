@@ -68,7 +68,8 @@ impl<'a> Staff<'a> {
         Ok(request)
     }
 
-    async fn next_vote(
+    /// One person votes, after whoever else tried.
+    pub(crate) async fn next_vote(
         &mut self,
         request: &Arc<MutationRequest>,
     ) -> anyhow::Result<Arc<MutationRequest>> {

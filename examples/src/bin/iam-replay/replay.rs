@@ -133,6 +133,21 @@ impl Replay {
         Err(anyhow!("rejected {ATTEMPTS} times").into())
     }
 
+    /// Hands a change in and lets so many people vote, unless it needs fewer; no more.
+    #[cfg(test)]
+    pub(crate) async fn begin(&self, change: &Change, votes: u32) -> Result<(), Trouble> {
+        let mut request = self.submit(change, 1).await?;
+        let mut refusals = Refusals::new();
+        let about = (self.seed, change.line, 1);
+        let mut staff = Staff::new(&self.governor, &self.organisation, &mut refusals, about);
+        for _ in 0..votes {
+            if request.status() == Status::Pending {
+                request = staff.next_vote(&request).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn submit(&self, change: &Change, attempt: u32) -> Result<Arc<MutationRequest>, Trouble> {
         let policy = change.policy.as_str();
         let owner = self.organisation.owner_of(policy, attempt);
