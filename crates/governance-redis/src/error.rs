@@ -35,6 +35,8 @@ pub(crate) enum RedisError {
     Moved(#[from] PartitionsMoved),
     #[error("the write is done, but {confirmed} of {wanted} replicas confirmed it in time")]
     NotConfirmed { confirmed: u32, wanted: u32 },
+    #[error("the clock of the store does not tell the time")]
+    Clock(#[source] StoreError),
 }
 
 /// The store is being cut into another number of partitions, or was. It is the cause of the error
@@ -122,6 +124,7 @@ impl RedisError {
             }
             Self::Regressed => (StoreErrorKind::Unavailable, Retry::Never, Unknown),
             Self::NotConfirmed { .. } => (StoreErrorKind::Timeout, Retry::SameOperation, Unknown),
+            Self::Clock(error) => (error.kind(), error.retry(), error.outcome()),
         };
         StoreError::new(kind, operation, self.to_string())
             .with_retry(retry)

@@ -30,7 +30,7 @@ pub use error::PartitionsMoved;
 pub use keys::{KEYS, KeyPattern, keys_markdown};
 pub use open::{OpenError, StoreLayout, Warning};
 pub use options::{Compression, Durability, RedisStoreOptions, Strictness};
-use redis_client::Client;
+pub use redis_client::{Client, Config};
 use shared::Shared;
 
 /// Keeps everything in Redis, shared by every process that opens the same key prefix. A clone is

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use futures_util::{FutureExt as _, future::try_join_all};
 use redis_client::{
-    AppendFsync, Client, ClientError, InvalidPrefix, Key, KeyPrefix, Operation, Role, ServerFacts,
-    Version, redis,
+    AppendFsync, BuildError, Client, ClientError, Config, ConfigError, InvalidPrefix, Key,
+    KeyPrefix, Operation, Role, ServerFacts, Version, redis,
 };
 
 use crate::{
@@ -34,8 +34,8 @@ pub enum OpenError {
         wanted: u16,
     },
     /// The key prefix is not acceptable.
-    #[error("the key prefix {0}")]
-    InvalidPrefix(#[source] InvalidPrefix),
+    #[error(transparent)]
+    InvalidPrefix(InvalidPrefix),
     /// The store was set up with another number of partitions.
     #[error(
         "the store under this key prefix has {stored} partitions, {wanted} were asked for; open it with {stored}, or move it with `governance-redis-admin migrate-partitions`"
@@ -89,6 +89,12 @@ pub enum OpenError {
     /// The server cannot keep what the durability tier promises, or would evict data.
     #[error("{0}")]
     NotDurable(Warning),
+    /// The address, or the environment, does not say how to reach a server.
+    #[error("the connection is set up wrongly")]
+    Config(#[from] ConfigError),
+    /// There is no client for what the address or the environment says.
+    #[error("the client could not be built")]
+    Build(#[from] BuildError),
     /// The server could not be asked.
     #[error("the server could not be asked")]
     Client(#[from] ClientError),
@@ -114,6 +120,8 @@ impl OpenError {
             Self::TooOld { .. } => "open.too_old",
             Self::ReadOnlyReplica => "open.read_only_replica",
             Self::NotDurable(_) => "open.not_durable",
+            Self::Config(_) => "open.config",
+            Self::Build(_) => "open.build",
             Self::Client(_) => "open.client",
             Self::Damaged { .. } => "open.damaged",
         }
@@ -160,6 +168,22 @@ impl fmt::Display for Warning {
 }
 
 impl RedisStore {
+    /// Opens the store of the default options on one server: `redis://localhost:6379`. What else a
+    /// client can be told, such as Sentinel, Cluster or TLS, is for [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]. A store that was there is left as it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`connect`](Self::connect).
+    pub async fn at(address: &str) -> Result<Self, OpenError> {
+        let config = Config::builder().address(address).build()?;
+        let client = Client::connect(config).boxed().await?;
+        Self::connect(client, RedisStoreOptions::default()).await
+    }
+
     /// Opens the store under a key prefix, and sets it up if it is new.
     ///
     /// Asks every server for its version, role, eviction policy, persistence and replicas; what it

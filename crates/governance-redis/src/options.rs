@@ -1,6 +1,8 @@
 //! How a store is set up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use governance_core::Clock;
 
 use crate::codec::Schemas;
 
@@ -97,6 +99,7 @@ pub struct RedisStoreOptions {
     pub(crate) cache_bytes: usize,
     /// Others only in tests.
     pub(crate) schemas: Schemas,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for RedisStoreOptions {
@@ -112,6 +115,7 @@ impl Default for RedisStoreOptions {
             scan_limit: 2_000,
             cache_bytes: 16 << 20,
             schemas: Schemas::PRESENT,
+            clock: None,
         }
     }
 }
@@ -176,6 +180,15 @@ impl RedisStoreOptions {
     /// takes one round trip. Default 16 MiB; 0 turns it off.
     pub const fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// Where the time of the store comes from instead of the server: what deadlines are compared
+    /// with and what records say about when. For tests and demonstrations that move time; every
+    /// process that shares the store has to be told the time of the same clock. Change events and
+    /// the order of requests keep the time of the server.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 }

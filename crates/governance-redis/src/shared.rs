@@ -350,8 +350,12 @@ impl Shared {
         Ok(())
     }
 
-    /// The server's time. In a cluster that of one node, the same for everybody.
+    /// The server's time, unless the options name another clock. In a cluster that of one node,
+    /// the same for everybody.
     pub(crate) async fn now(&self) -> Result<Timestamp, RedisError> {
+        if let Some(clock) = &self.options.clock {
+            return clock.now().await.map_err(RedisError::Clock);
+        }
         let key = &self.partitions[0].keys.fence;
         let (seconds, micros): (i64, i64) = self.query(TIME, key, &redis::cmd("TIME")).await?;
         Ok(Timestamp::from_micros(
