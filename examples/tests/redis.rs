@@ -350,13 +350,20 @@ fn a_server_that_is_killed_on_the_way_is_told_and_what_was_done_stays() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     let last = said.lines().last().unwrap();
-    assert!(last.starts_with("iam-replay: line 6: "), "{said}");
-    assert!(last.contains("store.unavailable"), "{said}");
-    // What it says how to do is done below.
-    assert!(last.ends_with("go on with it by adding --resume"), "{said}");
-    let stay =
-        format!("5 changes were carried out before that and stay under the key prefix {prefix}");
-    assert!(last.contains(&stay), "{said}");
+    // The fifth was done; whether it was also told so before the server went is a matter of luck.
+    let told = |line, code, done| {
+        let stay = format!(
+            "({code}); {done} changes were carried out before that and stay: go on by adding \
+             --key-prefix {prefix} --resume"
+        );
+        last.starts_with(&format!("iam-replay: line {line}: ")) && last.ends_with(&stay)
+    };
+    assert!(
+        told(6, "store.unavailable", 5)
+            || told(5, "governor.unknown", 4)
+            || told(5, "store.unavailable", 4),
+        "{said}"
+    );
     assert!(!said.contains("panicked"), "{said}");
     assert_eq!(text(&output.stdout), "");
 
@@ -389,7 +396,9 @@ fn a_story_that_loses_its_server_says_so_and_ends() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}{rest:?}");
     let last = said.lines().last().unwrap();
-    assert!(last.starts_with("error: the store failed: "), "{said}");
-    assert!(last.ends_with("(store.unavailable)"), "{said}");
+    assert!(last.starts_with("error: "), "{said}");
+    // A write that was under way may have taken effect.
+    let codes = ["(store.unavailable)", "(governor.unknown)"];
+    assert!(codes.iter().any(|code| last.ends_with(code)), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }
