@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use governance_core::Clock;
 
+use crate::codec::Schemas;
+
 /// What a crash or a failover may take, as the operator promises it. Checked when the store opens.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,6 +97,8 @@ pub struct RedisStoreOptions {
     pub(crate) feed_capacity: u64,
     pub(crate) scan_limit: usize,
     pub(crate) cache_bytes: usize,
+    /// Others only in tests.
+    pub(crate) schemas: Schemas,
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
@@ -110,6 +114,7 @@ impl Default for RedisStoreOptions {
             feed_capacity: 100_000,
             scan_limit: 2_000,
             cache_bytes: 16 << 20,
+            schemas: Schemas::PRESENT,
             clock: None,
         }
     }
@@ -128,7 +133,8 @@ impl RedisStoreOptions {
 
     /// Into how many partitions the store is cut: a power of two up to
     /// [`MAX_PARTITIONS`](Self::MAX_PARTITIONS). Default 1, which is right until one server is not
-    /// enough; then 8 or 16. Fixed for a key prefix once the store was opened.
+    /// enough; then 8 or 16. Once the store was opened, only
+    /// [`migrate_partitions`](crate::RedisStore::migrate_partitions) changes it.
     pub const fn partitions(mut self, partitions: u16) -> Self {
         self.partitions = partitions;
         self

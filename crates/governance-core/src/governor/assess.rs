@@ -232,16 +232,17 @@ impl Governor {
                 reasons: owned_reasons(judgement),
             });
         }
-        let parties = draft.request().proposal().parties().clone();
-        let granted = draft.request().round().rules().clone();
+        let required = judgement.rules();
         match stale {
             Some(OnStale::RenewApproval) => {
-                self.check_satisfiable(judgement.rules(), &parties).await?;
+                self.check_satisfiable(required, draft.request().proposal().parties())
+                    .await?;
                 draft.renew(current, judgement)?;
             }
             Some(OnStale::Revalidate) => {
-                if !judgement.rules().are_covered_by(&granted) {
-                    self.check_satisfiable(judgement.rules(), &parties).await?;
+                if !required.are_covered_by(draft.request().round().rules()) {
+                    self.check_satisfiable(required, draft.request().proposal().parties())
+                        .await?;
                 }
                 draft.revalidate(current, judgement)?;
             }
@@ -254,8 +255,9 @@ impl Governor {
                 if stale.is_some() {
                     draft.accept_any_version(current)?;
                 }
-                if !judgement.rules().are_covered_by(&granted) {
-                    self.check_satisfiable(judgement.rules(), &parties).await?;
+                if !required.are_covered_by(draft.request().round().rules()) {
+                    self.check_satisfiable(required, draft.request().proposal().parties())
+                        .await?;
                     draft.require_more(current, judgement)?;
                 }
             }

@@ -34,18 +34,10 @@ pub struct Execution {
     pub(crate) executed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
-    #[serde(default = "none", skip_serializing_if = "is_empty")]
-    pub(crate) changes: Arc<Vec<Change>>,
-    #[serde(default = "none", skip_serializing_if = "is_empty")]
-    pub(crate) side_effects: Arc<Vec<SideEffect>>,
-}
-
-fn none<T>() -> Arc<Vec<T>> {
-    Arc::default()
-}
-
-fn is_empty<T>(items: &Arc<Vec<T>>) -> bool {
-    items.is_empty()
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) changes: Arc<[Change]>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) side_effects: Arc<[SideEffect]>,
 }
 
 impl Execution {

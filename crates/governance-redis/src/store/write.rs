@@ -168,7 +168,7 @@ async fn read_missing(
         .iter()
         .map(|i| partition.keys.request(requests[*i].0.id()))
         .collect();
-    let frames = shared.mget(READ, partition, &keys).await.map_err(wrap)?;
+    let frames = shared.values(READ, partition, &keys).await.map_err(wrap)?;
     for (i, frame) in missing.into_iter().zip(frames) {
         let id = *requests[i].0.id();
         let Some(frame) = frame else {
@@ -271,6 +271,7 @@ pub(super) fn state_step(
 ) -> Result<StateRecordWrite, RedisError> {
     let after: StateVersion = write.expected.next();
     let record = StateRecord {
+        slot: Some(write.scope.slot().get()),
         version: after.get(),
         operation: write.operation,
         body: write.body.clone(),

@@ -224,8 +224,8 @@ impl Draft {
         execution.after = Some(after);
         execution.executed_at = Some(self.act.at);
         execution.failure = None;
-        execution.changes = Arc::new(changes);
-        execution.side_effects = Arc::new(side_effects);
+        execution.changes = shared(changes);
+        execution.side_effects = shared(side_effects);
         let event = Lifecycle::Executed {
             attempt: execution.attempts,
             before,
@@ -275,5 +275,14 @@ impl Draft {
         }
         self.because(reason);
         self.step(Step::Retry, Lifecycle::Retried)
+    }
+}
+
+/// The items, shared. Nothing is allocated where there are none.
+fn shared<T>(items: Vec<T>) -> Arc<[T]> {
+    if items.is_empty() {
+        Arc::default()
+    } else {
+        items.into()
     }
 }

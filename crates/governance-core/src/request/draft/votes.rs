@@ -119,16 +119,14 @@ impl Draft {
                 .requirements()
                 .any(|r| r.id == *id && r.status == RequirementStatus::Satisfied)
         };
-        let satisfied: Vec<_> = after
+        let satisfied = after
             .requirements()
-            .filter(|r| r.status == RequirementStatus::Satisfied && !was_satisfied(&r.id))
-            .map(|r| ApprovalEvent::Satisfied {
-                requirement: r.id.clone(),
-                by: r.filled.clone(),
-            })
-            .collect();
-        for event in satisfied {
-            self.record(DecisionKind::Approval(event));
+            .filter(|r| r.status == RequirementStatus::Satisfied && !was_satisfied(&r.id));
+        for requirement in satisfied {
+            self.record(DecisionKind::Approval(ApprovalEvent::Satisfied {
+                requirement: requirement.id.clone(),
+                by: requirement.filled.clone(),
+            }));
         }
         match after.outcome {
             BallotOutcome::Satisfied => self.step(Step::Approve, Lifecycle::Approved),
