@@ -32,7 +32,8 @@ pub fn run(
     about: &'static str,
     scenario: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let command = Options::command().name(name).about(about);
+    // What is documented of the options they share is for programmers, not for help.
+    let command = Options::command().name(name).about(about).long_about(about);
     let options = match command
         .try_get_matches()
         .and_then(|matches| Options::from_arg_matches(&matches))

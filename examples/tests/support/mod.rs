@@ -16,6 +16,7 @@ use std::{
 };
 
 use redis_harness::{Persistence, Server};
+use tokio::runtime::{Builder, Runtime};
 
 /// A program that sees no Redis server but the one on its command line.
 pub fn command(program: &str) -> Command {
@@ -32,14 +33,18 @@ pub fn command(program: &str) -> Command {
     command
 }
 
-/// Waits for something that is done by tasks.
-pub fn wait<T>(what: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs tasks beside the test.
+pub fn runtime() -> Runtime {
+    Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .unwrap()
-        .block_on(what)
+}
+
+/// Waits for something that is done by tasks.
+pub fn wait<T>(what: impl Future<Output = T>) -> T {
+    runtime().block_on(what)
 }
 
 /// A server for all tests that run now and only need one: every run has a key prefix of its own. It

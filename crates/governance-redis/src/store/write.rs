@@ -221,8 +221,8 @@ fn check_size(
     port: &'static str,
     request: &MutationRequest,
 ) -> Result<(), StoreError> {
-    // What ends a request is let through: it could not be ended otherwise.
-    if request.status().is_terminal() && request.revision() > Revision::FIRST {
+    // What ends a request without executing it is let through: it could not be ended otherwise.
+    if request.ended_unexecuted() && request.revision() > Revision::FIRST {
         return Ok(());
     }
     shared.check_size(port, request.footprint())

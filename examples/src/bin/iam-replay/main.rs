@@ -190,9 +190,7 @@ fn broken(error: &anyhow::Error, progress: &Progress, opened: &Opened) -> String
     let done = progress.changes;
     let stay = opened
         .key_prefix()
-        .map(|prefix| {
-            format!(" and stay under the key prefix {prefix}: go on with it by adding --resume")
-        })
+        .map(|prefix| format!(" and stay: go on by adding --key-prefix {prefix} --resume"))
         .unwrap_or_default();
     let error = words_of(error);
     format!("{error}; {done} changes were carried out before that{stay}")
