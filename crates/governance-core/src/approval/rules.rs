@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidRequirement, Requirement};
+use super::{InvalidRequirement, Membership, Requirement};
 use crate::ids::RequirementId;
 
 /// How often one person may sit.
@@ -184,6 +184,13 @@ impl ApprovalRules {
     #[must_use]
     pub const fn distinct_rule(&self) -> Distinct {
         self.distinct
+    }
+
+    /// Whether an approval of somebody like this could leave too few people for another
+    /// requirement: it takes a person away from later stages, or others the person speaks for.
+    pub(crate) fn may_strand(&self, membership: &Membership) -> bool {
+        let stages = || self.stages().count() > 1;
+        (self.distinct == Distinct::Request && stages()) || !membership.acts_for.is_empty()
     }
 
     /// Whether the requester may approve.

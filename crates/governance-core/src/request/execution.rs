@@ -30,6 +30,9 @@ pub struct Execution {
     pub(crate) before: Option<StateVersion>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<StateVersion>,
+    // Left out unless it is so: documents of before there was this have the same form and digest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deleted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) executed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +60,12 @@ impl Execution {
     #[must_use]
     pub const fn version_after(&self) -> Option<StateVersion> {
         self.after
+    }
+
+    /// Whether it ended its state: there was none afterwards.
+    #[must_use]
+    pub const fn deleted_state(&self) -> bool {
+        self.deleted
     }
 
     /// When it was executed.

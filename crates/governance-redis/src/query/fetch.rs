@@ -50,7 +50,7 @@ pub(super) async fn fetch(
                     .iter()
                     .map(|(id, _)| partition.keys.request(id))
                     .collect();
-                let frames = shared.mget(DOCUMENTS, partition, &keys).await?;
+                let frames = shared.values(DOCUMENTS, partition, &keys).await?;
                 let fetched = ids.iter().zip(frames).map(|((id, ordinal), frame)| {
                     let Some(frame) = frame else {
                         shared.documents.forget(id);

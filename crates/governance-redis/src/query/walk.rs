@@ -14,7 +14,7 @@ use redis_client::{Operation, redis};
 
 use super::{
     fetch::{Fetched, fetch},
-    place::{DuePlace, Place},
+    place::{Cut, DuePlace, Place},
     source::{Candidate, NEWEST, Source, What},
     split::Search,
 };
@@ -49,12 +49,15 @@ pub(crate) async fn walk<T>(
 ) -> Result<Page<T>, StoreError> {
     let wrap = |error: RedisError| error.at(listing.port);
     let order = page.ordering();
-    let partitions = shared.partitions.len();
+    let cut = Cut {
+        partitions: shared.partitions.len(),
+        series: shared.series,
+    };
     let place = page
         .position(listing.digest)
         .and_then(|place| {
             place
-                .map(|place| Place::decode(place, partitions, order))
+                .map(|place| Place::decode(place, cut, order))
                 .transpose()
         })
         .map_err(|error| StoreError::page(listing.port, error))?;
@@ -109,7 +112,7 @@ pub(crate) async fn walk<T>(
             break Some(end(&sources, &batch[used..], order, last_due));
         }
     };
-    let next = next.map(|place| Cursor::new(order, listing.digest, &place.encode(partitions)));
+    let next = next.map(|place| Cursor::new(order, listing.digest, &place.encode(cut)));
     Ok(Page::new(filler.items, next).with_undecodable(filler.undecodable))
 }
 
@@ -437,9 +440,13 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_number_of_partitions_is_expired() {
-        let place = Place::Ordinals(vec![1, 2]).encode(2);
+        let cut = |partitions| Cut {
+            partitions,
+            series: 0,
+        };
+        let place = Place::Ordinals(vec![1, 2]).encode(cut(2));
         assert_eq!(
-            Place::decode(&place, 4, Order::Submission),
+            Place::decode(&place, cut(4), Order::Submission),
             Err(PageError::CursorExpired)
         );
     }
