@@ -345,6 +345,26 @@ async fn cancel_is_not_a_vote() {
     assert!(canceled.rejection().is_none());
 }
 
+#[tokio::test]
+async fn what_has_ended_stands_in_nobodys_way() {
+    for status in [
+        Status::Rejected,
+        Status::Canceled,
+        Status::Expired,
+        Status::Superseded,
+    ] {
+        let world = world();
+        let ended = unapproved(&world, status).await;
+        // The same change, asked for again at once.
+        let id = approved(&world).await;
+        assert_ne!(id, ended, "{status}");
+        let report = world.execute(&id, OnStale::Reject).await.unwrap();
+        assert_eq!(report.outcome(), ExecutionOutcome::Executed, "{status}");
+        assert_eq!(world.quota().await.0, Quota::of(500));
+        assert_eq!(world.get(&ended).await.status(), status);
+    }
+}
+
 // ---- one person ----
 
 #[tokio::test]

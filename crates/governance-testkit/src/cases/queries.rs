@@ -629,6 +629,15 @@ pub async fn oversized_filter_is_refused(trial: &Trial) {
     let decisions = DecisionQuery::of(query);
     let result = store.decisions(&decisions, &page).await;
     refused_filter(result, too_many);
+    // What is asked of approvals and decisions has the same bounds as what is asked of requests.
+    let stages = 0..=u16::try_from(Filter::MAX_VALUES).expect("a stage");
+    let approvals = ApprovalQuery::of(everything()).stages(stages);
+    let result = store.approvals(&approvals, &page).await;
+    refused_filter(result, FilterError::TooManyValues);
+    let decisions = DecisionQuery::of(everything());
+    let decisions = (0..=Filter::MAX_PARTS).fold(decisions, |query, _| query.statuses(Status::ALL));
+    let result = store.decisions(&decisions, &page).await;
+    refused_filter(result, too_many);
 }
 
 /// Texts of a query are bounded in bytes, its own as those of its requests, and every listing
