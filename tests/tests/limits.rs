@@ -248,14 +248,22 @@ async fn cursors_that_are_foreign_or_made_up_are_errors() {
     let foreign = first.next.unwrap();
     let text = foreign.to_string();
     assert_eq!(text.parse::<Cursor>(), Ok(foreign.clone()));
-    let made_up = [
-        Cursor::new(Order::Submission, query.digest(), b""),
-        Cursor::new(Order::Submission, query.digest(), &[0xff; 64]),
+    let cases = [
+        (foreign, PageError::CursorForeign),
+        (
+            Cursor::new(Order::Submission, query.digest(), b""),
+            PageError::CursorMalformed,
+        ),
+        (
+            Cursor::new(Order::Submission, query.digest(), &[0xff; 64]),
+            PageError::CursorMalformed,
+        ),
     ];
-    for cursor in made_up.into_iter().chain([foreign]) {
-        let page = one.clone().after(cursor.clone());
+    for (cursor, expected) in cases {
+        let page = one.clone().after(cursor);
         let error = world.governor.requests(&query, &page).await.unwrap_err();
-        assert_eq!(error.code(), "store.invalid_input", "{cursor:?}");
+        assert_eq!(error.code(), expected.code());
+        assert!(matches!(error, GovernorError::Page(problem) if problem == expected));
     }
     for text in ["", "AAAA", "%%%", &"A".repeat(5_000)] {
         assert_eq!(text.parse::<Cursor>(), Err(PageError::CursorMalformed));

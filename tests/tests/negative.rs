@@ -1,4 +1,16 @@
 //! What must not happen: the defects approval systems of this kind have had, each tried here.
+//!
+//! Not tried here:
+//!
+//! | Defect | Why it is not here |
+//! |---|---|
+//! | lost votes, two ends of one request, one execution twice | in `concurrency.rs`, and in the conformance suite for every provider |
+//! | what runs is not what was approved, an execution error recorded as a rejection, a decision stored apart from its state | in `defects/execution.rs`: D3, D9, D11, D12 |
+//! | a bypass that leaves no request or is stopped by stages | there is no bypass; that no write is one is tested here |
+//! | an executor that dies, a worker that lost its claim | an execution is one commit without a claim; who gives up waiting is D12 |
+//! | changes that start at a time, and whose authority is gone by then | nothing starts by itself; who left meanwhile is tested here |
+//! | network errors told as conflicts, poison records, an index that differs from the documents | tests of the provider on Redis |
+//! | large lists, an archiver that is too slow | measured, not tested; there is no archiver |
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -343,6 +355,26 @@ async fn cancel_is_not_a_vote() {
     assert_eq!(canceled.status(), Status::Canceled);
     assert!(canceled.round().votes().is_empty());
     assert!(canceled.rejection().is_none());
+}
+
+#[tokio::test]
+async fn what_has_ended_stands_in_nobodys_way() {
+    for status in [
+        Status::Rejected,
+        Status::Canceled,
+        Status::Expired,
+        Status::Superseded,
+    ] {
+        let world = world();
+        let ended = unapproved(&world, status).await;
+        // The same change, asked for again at once.
+        let id = approved(&world).await;
+        assert_ne!(id, ended, "{status}");
+        let report = world.execute(&id, OnStale::Reject).await.unwrap();
+        assert_eq!(report.outcome(), ExecutionOutcome::Executed, "{status}");
+        assert_eq!(world.quota().await.0, Quota::of(500));
+        assert_eq!(world.get(&ended).await.status(), status);
+    }
 }
 
 // ---- one person ----

@@ -1,19 +1,20 @@
 //! Everything the store holds, behind one lock. No code of a user runs in here.
 //!
-//! A write is checked and applied under the lock: the revision, that the history extends the
-//! stored one, the size, then every index. What the new record alone tells is made before, see
-//! [`Prepared`].
+//! A write is checked and applied under the lock: the revision, the size, then every index. What
+//! the new record alone tells is made before, and so is what is told by it and the stored one, as
+//! long as that one is still stored when the lock is held: see [`Prepared`] and [`Basis`].
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use governance_core::{
-    Conflict, Creation, FeedSubject, IdempotencyKey, MutationRequest, OperationId, RequestId,
-    Revision, Scope, StateSnapshot, StateVersion, StateWrite, StoreError, StoreErrorKind, Term,
-    Terms, Timestamp, Written, passing_terms, terms,
+    Conflict, Creation, FeedSubject, HistoryError, IdempotencyKey, MutationRequest, OperationId,
+    RequestId, Revision, Scope, StateSnapshot, StateVersion, StateWrite, StoreError,
+    StoreErrorKind, Term, Terms, Timestamp, Written, passing_terms, terms,
 };
 
 use crate::{feed::Feed, journal::Journal, postings::Posting};
@@ -55,25 +56,79 @@ pub(crate) struct Prepared {
     terms: Terms,
     due: Option<Timestamp>,
     footprint: usize,
+    basis: Option<Basis>,
 }
 
 impl Prepared {
     /// Of a new request.
     pub(crate) fn new(request: Arc<MutationRequest>) -> Self {
-        Self::with(terms(&request), request)
+        Self::with(terms(&request), None, request)
     }
 
-    /// Of the next form of a request.
-    pub(crate) fn next(request: Arc<MutationRequest>) -> Self {
-        Self::with(passing_terms(&request), request)
+    /// Of the next form of a request, to replace the stored one. If another is stored by the time
+    /// the lock is held, all that is lost is the work.
+    pub(crate) fn next(
+        request: Arc<MutationRequest>,
+        expected: Revision,
+        stored: Option<Arc<MutationRequest>>,
+    ) -> Self {
+        // Any other form is refused by its revision alone.
+        let basis = stored
+            .filter(|stored| stored.revision() == expected)
+            .map(|stored| Basis::of(&request, stored));
+        Self::with(passing_terms(&request), basis, request)
     }
 
-    fn with(terms: Terms, request: Arc<MutationRequest>) -> Self {
+    fn with(terms: Terms, basis: Option<Basis>, request: Arc<MutationRequest>) -> Self {
         Self {
             terms,
             due: request.due_at(),
             footprint: request.footprint(),
+            basis,
             request,
+        }
+    }
+
+    /// What the stored form tells: made before, unless that was another form.
+    fn basis(&self, stored: &Arc<MutationRequest>) -> Cow<'_, Basis> {
+        match &self.basis {
+            Some(basis) if Arc::ptr_eq(&basis.stored, stored) => Cow::Borrowed(basis),
+            _ => Cow::Owned(Basis::of(&self.request, Arc::clone(stored))),
+        }
+    }
+}
+
+/// The stored form that a new one is to replace, and what can be told from both.
+#[derive(Clone)]
+struct Basis {
+    stored: Arc<MutationRequest>,
+    extends: Result<(), HistoryError>,
+    /// The terms that may differ. Making them again costs less than keeping them for every
+    /// request.
+    terms: Terms,
+}
+
+impl Basis {
+    fn of(next: &MutationRequest, stored: Arc<MutationRequest>) -> Self {
+        Self {
+            extends: next.check_extends(&stored),
+            terms: passing_terms(&stored),
+            stored,
+        }
+    }
+}
+
+/// A stored request to remove, with the terms it is found by.
+pub(crate) struct Leaving {
+    stored: Arc<MutationRequest>,
+    terms: Terms,
+}
+
+impl Leaving {
+    pub(crate) fn of(stored: Arc<MutationRequest>) -> Self {
+        Self {
+            terms: terms(&stored),
+            stored,
         }
     }
 }
@@ -81,7 +136,7 @@ impl Prepared {
 /// One request write that was checked and may be applied.
 struct Checked<'a> {
     ordinal: u32,
-    before: Arc<MutationRequest>,
+    basis: Cow<'a, Basis>,
     after: &'a Prepared,
 }
 
@@ -190,13 +245,14 @@ impl Inner {
                 };
                 return Err(StoreError::conflict(port, conflict));
             }
-            request
-                .check_extends(&entry.request)
-                .map_err(|problem| StoreError::history(port, problem))?;
+            let basis = new.basis(&entry.request);
+            if let Err(problem) = &basis.extends {
+                return Err(StoreError::history(port, problem.clone()));
+            }
             self.check_size(port, new)?;
             checked.push(Checked {
                 ordinal: entry.ordinal,
-                before: Arc::clone(&entry.request),
+                basis,
                 after: new,
             });
         }
@@ -218,12 +274,11 @@ impl Inner {
     fn replace(&mut self, write: Checked<'_>) {
         let Checked {
             ordinal,
-            before,
+            basis,
             after: new,
         } = write;
-        let after = &new.request;
-        // Making the old terms again costs less than keeping them for every request.
-        let old = passing_terms(&before);
+        let (before, after) = (&basis.stored, &new.request);
+        let old = &basis.terms;
         for term in old.removed(&new.terms) {
             self.forget(term, ordinal);
         }
@@ -271,6 +326,7 @@ impl Inner {
         id: &RequestId,
         expected: Revision,
         at: Timestamp,
+        leaving: Option<Leaving>,
     ) -> Result<(), StoreError> {
         let entry = self.entry("purge", id)?;
         let actual = entry.request.revision();
@@ -290,7 +346,10 @@ impl Inner {
             ));
         }
         let (ordinal, request) = (entry.ordinal, Arc::clone(&entry.request));
-        for term in &terms(&request) {
+        let leaving = leaving
+            .filter(|leaving| Arc::ptr_eq(&leaving.stored, &request))
+            .unwrap_or_else(|| Leaving::of(Arc::clone(&request)));
+        for term in &leaving.terms {
             self.forget(term, ordinal);
         }
         if let Some(key) = key_of(&request) {

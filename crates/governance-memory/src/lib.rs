@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 
 pub use clock::SystemClock;
 pub use config::MemoryStoreBuilder;
-use governance_core::{Clock, StoreError};
+use governance_core::{Clock, MutationRequest, RequestId, StoreError};
 use inner::Inner;
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -24,8 +24,9 @@ use tokio::sync::watch;
 /// Keeps everything in memory. A clone is a handle to the same store.
 ///
 /// Readers do not block each other. A write holds the lock while it is checked against what is
-/// stored, the check that its history extends the stored one included, and while every index is
-/// brought up to date; what the new record alone tells is made before. A page holds off writes
+/// stored and while every index is brought up to date. Whether its history extends the stored one
+/// and which index entries come and go is worked out before; only if another writer was quicker
+/// and left the same revision, by a purge and a new start, it is worked out again. A page holds off writes
 /// while it looks at the documents it needs, at most the builder's `scan_limit` of them. No code
 /// of a user runs while the lock is held: clocks are asked before.
 #[derive(Clone)]
@@ -82,6 +83,12 @@ impl MemoryStore {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The request as it is stored now.
+    fn stored(&self, id: &RequestId) -> Option<Arc<MutationRequest>> {
+        let inner = self.shared.inner.read();
+        inner.by_id.get(id).map(|entry| Arc::clone(&entry.request))
     }
 
     fn write<T>(

@@ -32,6 +32,7 @@ macro_rules! conformance_tests {
                 repeated_change_finds_the_first_outcome,
                 repeated_change_is_known_after_others,
                 same_operation_on_an_old_form_finds_the_first_outcome,
+                same_operation_on_the_stored_form_finds_the_first_outcome,
                 get_many_keeps_order_and_gaps,
                 purge_of_an_open_request_is_refused,
                 purge_checks_the_revision,
@@ -83,6 +84,7 @@ macro_rules! conformance_tests {
                 foreign_cursor_is_refused,
                 malformed_cursor_is_refused,
                 oversized_filter_is_refused,
+                oversized_texts_are_refused,
                 decidable_by_is_exact,
                 counts_are_never_too_high,
             }

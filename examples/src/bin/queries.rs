@@ -347,7 +347,7 @@ async fn scenario(scene: &mut Scene) -> anyhow::Result<()> {
             .order(Order::NewestFirst)
             .after(cursor);
         let other = governor.requests(&query().pending(), &foreign).await;
-        story.refused("the cursor of another query", "store.invalid_input", other)?;
+        story.refused("the cursor of another query", "page.cursor_foreign", other)?;
     }
 
     story.chapter("Decisions, newest first")?;

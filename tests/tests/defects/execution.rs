@@ -1,6 +1,6 @@
 //! D1-D14.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use governance_core::{
     Applied, Conflict, Context, ExecutionOutcome, Governor, GovernorError, Intent, InvalidName,
@@ -387,6 +387,75 @@ async fn d12_what_stays_unknown_is_told_with_its_operation_and_settled_by_repeat
     assert!(report.is_replayed());
     assert_eq!(report.outcome(), ExecutionOutcome::Executed);
     assert_eq!(world.quota().await, (Quota::of(5), StateVersion::new(1)));
+}
+
+/// Lets every call of the store wait once before it is made and once after.
+#[derive(Debug)]
+struct Waiting;
+
+#[governance_testkit::async_trait]
+impl governance_testkit::faults::Fault for Waiting {
+    async fn before(&self, _: governance_testkit::faults::Call) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn after(&self, _: governance_testkit::faults::Call) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+}
+
+/// Whether it was done when it had been polled so often. If not, nobody waits for it any more.
+async fn done_in(polls: usize, work: impl Future) -> bool {
+    let mut work = pin!(work);
+    for _ in 0..polls {
+        if std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx)))
+            .await
+            .is_ready()
+        {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn d12_who_gives_up_waiting_leaves_all_or_nothing_and_can_repeat() {
+    let mut seen = BTreeSet::new();
+    for polls in 0..1_000 {
+        let policy = by_risk(rules([]));
+        let wrap = |s| governance_testkit::faults::Faulty::with(s, Waiting);
+        let world = World::on(wrap, |b| b.policy(policy));
+        let id = world.raise(5).await;
+        let operator = user("operator");
+        let operation = OperationId::from_bytes([7; 16]);
+        let context = || Context::of(&operator).operation(operation);
+        let execution = world.governor.execute(&id, context(), OnStale::Reject);
+        let waited = done_in(polls, execution).await;
+        let request = world.get(&id).await;
+        let executed = request.status() == Status::Executed;
+        if !executed {
+            assert_eq!(request.status(), Status::Approved, "after {polls} polls");
+        }
+        let version = world.quota().await.1;
+        assert_eq!(version, StateVersion::new(u64::from(executed)));
+        let effects = request.execution().side_effects().len();
+        assert_eq!(effects, usize::from(executed));
+        let again = world.governor.execute(&id, context(), OnStale::Reject);
+        let again = again.await.unwrap();
+        assert_eq!(again.outcome(), ExecutionOutcome::Executed);
+        assert_eq!(again.is_replayed(), executed);
+        assert_whole(again.request());
+        assert_eq!(world.quota().await, (Quota::of(5), StateVersion::new(1)));
+        seen.insert((executed, waited));
+        if waited {
+            break;
+        }
+    }
+    // Given up before the write, given up while the answer was on its way, and not given up.
+    let all = [(false, false), (true, false), (true, true)];
+    assert_eq!(seen, BTreeSet::from(all));
 }
 
 #[tokio::test]

@@ -255,8 +255,10 @@ async fn d24_outcome_queries_are_complete() {
     let expired = world.raise_with(500, expiring(HOUR)).await;
     world.clock.advance(HOUR);
     world.tick().await;
+    let superseded = world.raise(502).await;
     let open = world.raise(501).await;
-    let all = [canceled, executed, stale, failed, expired];
+    world.supersede(&superseded, &open).await.unwrap();
+    let all = [canceled, executed, stale, failed, expired, superseded];
     let page = PageRequest::first(100).unwrap();
     let query = world.governor.query().recent_outcomes();
     let found = world.governor.requests(&query, &page).await.unwrap();
@@ -301,6 +303,12 @@ async fn d25_decisions_have_order_status_and_revision_and_a_text_that_tells_fami
         .map(|d| d.revision().get())
         .collect();
     assert_eq!(revisions, [1, 1, 1, 1, 1, 2, 3, 3, 3, 4]);
+    let statuses: Vec<Status> = request.decisions().iter().map(|d| d.status()).collect();
+    let (before, after) = statuses.split_at(2);
+    assert_eq!(before, [Status::Created; 2]);
+    let (waiting, after) = after.split_at(6);
+    assert_eq!(waiting, [Status::Pending; 6]);
+    assert_eq!(after, [Status::Approved, Status::Executed]);
 }
 
 /// Somebody rewrites what is stored and adds a decision that would be fine by itself.

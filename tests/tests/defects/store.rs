@@ -202,11 +202,9 @@ async fn d51_cursors_of_other_queries_are_errors() {
             .map(drop),
     ] {
         let error = done.unwrap_err();
-        assert_eq!(error.code(), "store.invalid_input");
-        let cause = std::error::Error::source(&error)
-            .and_then(|store| store.source())
-            .and_then(|cause| cause.downcast_ref());
-        assert_eq!(cause, Some(&governance_core::PageError::CursorForeign));
+        assert_eq!(error.code(), "page.cursor_foreign");
+        let foreign = governance_core::PageError::CursorForeign;
+        assert!(matches!(error, GovernorError::Page(problem) if problem == foreign));
     }
 }
 
@@ -502,7 +500,7 @@ async fn d62_one_error_enum_with_stable_codes_and_data() {
     let errors = [
         (
             governor.requests(&query, &page(1)).await.map(drop),
-            "store.invalid_input",
+            "filter.too_deep",
         ),
         (
             world.execute(&id, OnStale::Reject).await.map(drop),

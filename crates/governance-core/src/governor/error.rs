@@ -8,7 +8,7 @@ use crate::{
     ids::{ActorId, InvalidName, OperationId, RequestId, TenantId},
     mutation::{UpgradeError, ValidationErrors},
     policy::PolicyConflict,
-    query::PageError,
+    query::{FilterError, PageError},
     request::{HistoryError, PayloadError, RequestError},
     store::{Operation, PortError, StoreError, StoreErrorKind, WriteCertainty},
 };
@@ -123,9 +123,13 @@ pub enum GovernorError {
     /// A directory or authorizer could not answer.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// A listing was asked for in a way it cannot be given.
+    /// A listing was asked for in a way it cannot be given, for example with the cursor of
+    /// another query.
     #[error(transparent)]
     Page(#[from] PageError),
+    /// A query is larger than queries may be.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// A query names another tenant than the governor's.
     #[error("the query is about tenant {asked}, the governor about another")]
     OtherTenant {
@@ -145,7 +149,7 @@ pub enum GovernorError {
     },
     /// The store failed.
     #[error("the store failed")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
     /// The store failed while writing and does not say whether it wrote. Repeat the call under
     /// this operation id to find out.
     #[error("whether operation {operation} took effect is unknown")]
@@ -156,6 +160,19 @@ pub enum GovernorError {
         #[source]
         source: StoreError,
     },
+}
+
+/// What a store refuses because of how it was asked is told as that, not as a failure of the store.
+impl From<StoreError> for GovernorError {
+    fn from(error: StoreError) -> Self {
+        if let Some(problem) = error.cause::<PageError>() {
+            return Self::Page(*problem);
+        }
+        if let Some(problem) = error.cause::<FilterError>() {
+            return Self::Filter(*problem);
+        }
+        Self::Store(error)
+    }
 }
 
 fn listed(reasons: &[DenialReason]) -> String {
@@ -202,6 +219,7 @@ impl GovernorError {
             Self::PolicyUnavailable { .. } => "governor.policy_unavailable",
             Self::Port(error) => error.code(),
             Self::Page(error) => error.code(),
+            Self::Filter(error) => error.code(),
             Self::OtherTenant { .. } => "governor.other_tenant",
             Self::AllTenants => "governor.all_tenants",
             Self::Contended { .. } => "governor.contended",

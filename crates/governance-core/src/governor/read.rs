@@ -47,7 +47,9 @@ impl Governor {
     ///
     /// # Errors
     ///
-    /// [`GovernorError::OtherTenant`], [`GovernorError::Store`].
+    /// [`GovernorError::OtherTenant`] and [`GovernorError::AllTenants`],
+    /// [`GovernorError::Filter`] for a query over the bounds, [`GovernorError::Page`] for a cursor
+    /// of another query or one of no use any more, [`GovernorError::Store`].
     pub async fn requests(
         &self,
         query: &RequestQuery,

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, ops::Not, sync::Arc};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::bytes::of_condition;
 use crate::{
     approval::Membership,
     decision::DecisionCategory,
@@ -116,7 +117,8 @@ impl Condition {
             Self::ResultingVersions(set) => set.len(),
             Self::SideEffect(effect) => effect.values(),
             Self::DecidableBy(person) => {
-                1 + person.membership.roles.len() + person.membership.groups.len()
+                let membership = &person.membership;
+                1 + membership.roles.len() + membership.groups.len() + membership.acts_for.len()
             }
             Self::BlastScope { .. }
             | Self::IntentMetadata { .. }
@@ -289,6 +291,8 @@ impl Filter {
     pub const MAX_VALUES: usize = 10_000;
     /// Most bytes of all texts to search for together.
     pub const MAX_TEXT_BYTES: usize = 1_024;
+    /// Most bytes of all names, codes, keys and other texts together.
+    pub const MAX_BYTES: usize = 1_048_576;
 
     /// Matches everything.
     #[must_use]
@@ -332,7 +336,8 @@ impl Filter {
     ///
     /// [`FilterError`] names the bound.
     pub fn check(&self) -> Result<(), FilterError> {
-        let (mut parts, mut values, mut text_bytes) = (0_usize, 0_usize, 0_usize);
+        let (mut parts, mut values) = (0_usize, 0_usize);
+        let (mut text_bytes, mut bytes) = (0_usize, 0_usize);
         let mut open = vec![(self, 1)];
         while let Some((filter, depth)) = open.pop() {
             parts += 1;
@@ -347,6 +352,10 @@ impl Filter {
                     values = values.saturating_add(condition.values());
                     if values > Self::MAX_VALUES {
                         return Err(FilterError::TooManyValues);
+                    }
+                    bytes = bytes.saturating_add(of_condition(condition));
+                    if bytes > Self::MAX_BYTES {
+                        return Err(FilterError::TooLarge { actual: bytes });
                     }
                     if let Condition::Text(text) = condition {
                         text_bytes = text_bytes.saturating_add(text.len());
@@ -404,6 +413,15 @@ pub enum FilterError {
         /// Length in bytes, up to the text that was too much.
         actual: usize,
     },
+    /// Names, codes, keys and other texts are too long, one or all of them together.
+    #[error(
+        "the texts of the filter have at least {actual} bytes, at most {} are allowed",
+        Filter::MAX_BYTES
+    )]
+    TooLarge {
+        /// Length in bytes, up to the condition that was too much.
+        actual: usize,
+    },
 }
 
 impl FilterError {
@@ -415,6 +433,7 @@ impl FilterError {
             Self::TooManyParts => "filter.too_many_parts",
             Self::TooManyValues => "filter.too_many_values",
             Self::TextTooLong { .. } => "filter.text_too_long",
+            Self::TooLarge { .. } => "filter.too_large",
         }
     }
 }
@@ -449,6 +468,47 @@ mod tests {
         assert_eq!(both.check(), Ok(()));
         let more = both.and(Filter::from(Condition::Text("x".to_owned())));
         assert_eq!(more.check().unwrap_err().code(), "filter.text_too_long");
+    }
+
+    #[test]
+    fn texts_of_every_kind_are_bounded() {
+        let long = "x".repeat(Filter::MAX_BYTES + 1);
+        let texts = || BTreeSet::from([long.clone()]);
+        let value = || Value::from(vec![serde_json::json!({"a": long.as_str()})]);
+        let (key, text) = ("key".to_owned(), Value::Null);
+        for condition in [
+            Condition::RequesterNames(texts()),
+            Condition::DecisionCodes(texts()),
+            Condition::IntentMetadata {
+                key: long.clone(),
+                value: text.clone(),
+            },
+            Condition::RequestMetadata {
+                key: long.clone(),
+                value: text,
+            },
+            Condition::IntentMetadata {
+                key: key.clone(),
+                value: value(),
+            },
+            Condition::RequestMetadata {
+                key,
+                value: value(),
+            },
+        ] {
+            let error = Filter::from(condition).check().unwrap_err();
+            assert_eq!(error.code(), "filter.too_large");
+        }
+        // Names have bounds of their own; many of them are bounded together.
+        let name = |i: usize| format!("{i:0>width$}", width = ActorId::MAX_BYTES);
+        let actors =
+            |count| -> BTreeSet<_> { (0..count).map(|i| ActorId::new(name(i)).unwrap()).collect() };
+        let most = Filter::MAX_BYTES / ActorId::MAX_BYTES;
+        let filter = Filter::from(Condition::Requesters(actors(most)));
+        assert_eq!(filter.check(), Ok(()));
+        let both = filter.and(Filter::from(Condition::DecidedBy(actors(1))));
+        let actual = Filter::MAX_BYTES + ActorId::MAX_BYTES;
+        assert_eq!(both.check(), Err(FilterError::TooLarge { actual }));
     }
 
     #[test]

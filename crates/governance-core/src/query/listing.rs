@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde::Serialize;
 
 use super::{
+    bytes::{of_approval, of_decision},
     filter::{Filter, FilterError, TimeRange},
     matches::{has_code, matches},
     request_query::{RequestQuery, outcomes},
@@ -50,13 +51,22 @@ impl ApprovalCondition {
     }
 }
 
-/// Checks how many conditions there are, and values of all of them, by the bounds of a filter.
-fn bounded(values: impl ExactSizeIterator<Item = usize>) -> Result<(), FilterError> {
-    if values.len() > Filter::MAX_PARTS {
+/// Checks how many conditions there are, the values of all of them and the bytes of their texts,
+/// by the bounds of a filter.
+fn bounded<C>(
+    conditions: &[C],
+    values: impl Fn(&C) -> usize,
+    bytes: impl Fn(&C) -> usize,
+) -> Result<(), FilterError> {
+    if conditions.len() > Filter::MAX_PARTS {
         return Err(FilterError::TooManyParts);
     }
-    if values.fold(0, usize::saturating_add) > Filter::MAX_VALUES {
+    if conditions.iter().map(values).fold(0, usize::saturating_add) > Filter::MAX_VALUES {
         return Err(FilterError::TooManyValues);
+    }
+    let actual = conditions.iter().map(bytes).fold(0, usize::saturating_add);
+    if actual > Filter::MAX_BYTES {
+        return Err(FilterError::TooLarge { actual });
     }
     Ok(())
 }
@@ -103,8 +113,8 @@ impl ApprovalQuery {
     }
 
     /// Checks that the query is within bounds, that of its requests too: at most
-    /// [`Filter::MAX_PARTS`] conditions and [`Filter::MAX_VALUES`] values of its own. Stores call
-    /// this first. A query that is not matches nothing.
+    /// [`Filter::MAX_PARTS`] conditions, [`Filter::MAX_VALUES`] values and [`Filter::MAX_BYTES`]
+    /// bytes of texts of its own. Stores call this first. A query that is not matches nothing.
     ///
     /// # Errors
     ///
@@ -125,7 +135,8 @@ impl ApprovalQuery {
     pub fn and(mut self, condition: ApprovalCondition) -> Self {
         if self.problem.is_none() {
             self.approvals.push(condition);
-            if let Err(problem) = bounded(self.approvals.iter().map(ApprovalCondition::values)) {
+            let bounded = bounded(&self.approvals, ApprovalCondition::values, of_approval);
+            if let Err(problem) = bounded {
                 // Not kept, and nothing meets this.
                 self.approvals = vec![ApprovalCondition::Statuses(BTreeSet::new())];
                 self.problem = Some(problem);
@@ -352,8 +363,8 @@ impl DecisionQuery {
     }
 
     /// Checks that the query is within bounds, that of its requests too: at most
-    /// [`Filter::MAX_PARTS`] conditions and [`Filter::MAX_VALUES`] values of its own. Stores call
-    /// this first. A query that is not matches nothing.
+    /// [`Filter::MAX_PARTS`] conditions, [`Filter::MAX_VALUES`] values and [`Filter::MAX_BYTES`]
+    /// bytes of texts of its own. Stores call this first. A query that is not matches nothing.
     ///
     /// # Errors
     ///
@@ -386,7 +397,8 @@ impl DecisionQuery {
             | DecisionCondition::Statuses(_) => self.requests,
         };
         self.decisions.push(condition);
-        if let Err(problem) = bounded(self.decisions.iter().map(DecisionCondition::values)) {
+        let bounded = bounded(&self.decisions, DecisionCondition::values, of_decision);
+        if let Err(problem) = bounded {
             // Not kept, and nothing meets this.
             self.decisions = vec![DecisionCondition::Statuses(BTreeSet::new())];
             self.problem = Some(problem);

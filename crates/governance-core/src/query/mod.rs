@@ -5,6 +5,7 @@
 //! so an index can never mean two things: stores keep postings for the same terms, evaluate the
 //! same expression, and check what they find with the same evaluator.
 
+mod bytes;
 mod count;
 mod filter;
 mod listing;

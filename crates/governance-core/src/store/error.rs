@@ -197,6 +197,12 @@ impl StoreError {
         self.conflict
     }
 
+    /// The cause, if it is one of these.
+    #[must_use]
+    pub fn cause<E: Error + 'static>(&self) -> Option<&E> {
+        self.source.as_ref()?.downcast_ref()
+    }
+
     /// Stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -13,7 +13,8 @@ impl GovernedCommit for MemoryStore {
             .requests()
             .iter()
             .map(|write| {
-                let new = Prepared::next(Arc::clone(&write.request));
+                let stored = self.stored(write.request.id());
+                let new = Prepared::next(Arc::clone(&write.request), write.expected, stored);
                 (new, write.expected)
             })
             .collect();

@@ -6,7 +6,10 @@ use governance_core::{
     StoreError, Written,
 };
 
-use crate::{MemoryStore, inner::Prepared};
+use crate::{
+    MemoryStore,
+    inner::{Leaving, Prepared},
+};
 
 #[async_trait]
 impl RequestStore for MemoryStore {
@@ -20,18 +23,13 @@ impl RequestStore for MemoryStore {
         request: Arc<MutationRequest>,
         expected: Revision,
     ) -> Result<Written, StoreError> {
-        let new = [(Prepared::next(request), expected)];
+        let stored = self.stored(request.id());
+        let new = [(Prepared::next(request, expected, stored), expected)];
         self.write(|inner| inner.write("try_store", &new, None))
     }
 
     async fn get(&self, id: &RequestId) -> Result<Option<Arc<MutationRequest>>, StoreError> {
-        Ok(self
-            .shared
-            .inner
-            .read()
-            .by_id
-            .get(id)
-            .map(|entry| Arc::clone(&entry.request)))
+        Ok(self.stored(id))
     }
 
     async fn get_many(
@@ -53,6 +51,7 @@ impl RequestStore for MemoryStore {
 
     async fn purge(&self, id: &RequestId, expected: Revision) -> Result<(), StoreError> {
         let now = self.shared.clock.now().await?;
-        self.write(|inner| inner.purge(id, expected, now))
+        let leaving = self.stored(id).map(Leaving::of);
+        self.write(|inner| inner.purge(id, expected, now, leaving))
     }
 }

@@ -193,6 +193,21 @@ fn judge(
 ) -> Result<Verdict, StoreError> {
     let stored = &known.stored.request;
     let actual = stored.revision();
+    // What was done once is not done again, whatever the revision. But who knows the stored
+    // revision and sends a shorter history repeats nothing: it is refused below.
+    let cut = actual == expected && request.decisions().len() < stored.decisions().len();
+    let done = is_first
+        && !cut
+        && request
+            .last_operation()
+            .is_some_and(|operation| stored.outcome_of(operation).is_some());
+    if done {
+        return Ok(if known.fresh {
+            Verdict::Done(Written::AlreadyApplied(Arc::clone(stored)))
+        } else {
+            Verdict::Ask
+        });
+    }
     if actual == expected {
         return match request.check_extends(stored) {
             Ok(()) => Ok(Verdict::Go),
@@ -202,13 +217,6 @@ fn judge(
     }
     if !known.fresh {
         return Ok(Verdict::Ask);
-    }
-    let done = is_first
-        && request
-            .last_operation()
-            .is_some_and(|operation| stored.outcome_of(operation).is_some());
-    if done {
-        return Ok(Verdict::Done(Written::AlreadyApplied(Arc::clone(stored))));
     }
     Err(StoreError::conflict(
         port,

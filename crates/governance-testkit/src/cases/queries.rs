@@ -1,12 +1,13 @@
 //! Listings and counts.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use governance_core::{
     ApprovalQuery, BlastRadius, BlastScope, Condition, Count, Cursor, DecisionCategory,
-    DecisionQuery, Digest, Filter, Intent, Membership, MutationRequest, Order, PageRequest,
-    PendingReason, Provider, RequestId, RequestQuery, Risk, Severity, StateVersion, Status,
-    StoreErrorKind, TenantId, TimeRange, matches, query::SideEffectFilter,
+    DecisionQuery, Digest, Filter, FilterError, Intent, Membership, MutationRequest, Order,
+    PageError, PageRequest, PendingReason, Provider, RequestId, RequestQuery, Risk, Severity,
+    StateVersion, Status, StoreError, StoreErrorKind, TenantId, TimeRange, matches,
+    query::SideEffectFilter,
 };
 
 use crate::{
@@ -527,9 +528,19 @@ pub async fn paging_under_writes(trial: &Trial) {
     }
 }
 
-async fn refuses(store: &dyn Provider, query: &RequestQuery, page: &PageRequest) {
-    let result = store.requests(query, page).await;
-    check::refused(result, StoreErrorKind::InvalidInput);
+/// The page has to be refused for this: the kind alone does not tell a caller what to mend.
+fn refused_page<T: fmt::Debug>(result: Result<T, StoreError>, problem: PageError) {
+    let error = check::refused(result, StoreErrorKind::InvalidInput);
+    assert_eq!(error.cause(), Some(&problem), "{error}");
+}
+
+async fn refuses(
+    store: &dyn Provider,
+    query: &RequestQuery,
+    page: &PageRequest,
+    problem: PageError,
+) {
+    refused_page(store.requests(query, page).await, problem);
 }
 
 /// A cursor is of use only with the query and the order it came from.
@@ -554,17 +565,18 @@ pub async fn foreign_cursor_is_refused(trial: &Trial) {
         RequestQuery::all_tenants(),
         RequestQuery::in_tenant(fixtures::tenant("acme")),
     ] {
-        refuses(store, &query, &next).await;
+        refuses(store, &query, &next, PageError::CursorForeign).await;
     }
     for order in [Order::NewestFirst, Order::Deadline] {
-        refuses(store, &everything(), &next.clone().order(order)).await;
+        let next = next.clone().order(order);
+        refuses(store, &everything(), &next, PageError::CursorForeign).await;
     }
     let approvals = ApprovalQuery::of(everything());
     let result = store.approvals(&approvals, &next).await;
-    check::refused(result, StoreErrorKind::InvalidInput);
+    refused_page(result, PageError::CursorForeign);
     let decisions = DecisionQuery::of(everything());
     let result = store.decisions(&decisions, &next).await;
-    check::refused(result, StoreErrorKind::InvalidInput);
+    refused_page(result, PageError::CursorForeign);
 }
 
 /// A cursor of the right query with a position no store wrote is refused.
@@ -576,22 +588,29 @@ pub async fn malformed_cursor_is_refused(trial: &Trial) {
         for position in [&b""[..], b"x", b"not a position of any store, and long"] {
             let cursor = Cursor::new(order, query.digest(), position);
             let page = PageRequest::first(10).expect("a limit").order(order);
-            refuses(store, &query, &page.after(cursor)).await;
+            let page = page.after(cursor);
+            refuses(store, &query, &page, PageError::CursorMalformed).await;
         }
     }
     let approvals = ApprovalQuery::of(query.clone());
     let cursor = Cursor::new(Order::Submission, approvals.digest(), b"x");
     let page = PageRequest::first(10).expect("a limit").after(cursor);
     let result = store.approvals(&approvals, &page).await;
-    check::refused(result, StoreErrorKind::InvalidInput);
+    refused_page(result, PageError::CursorMalformed);
     let decisions = DecisionQuery::of(query.clone());
     let cursor = Cursor::new(Order::Submission, decisions.digest(), b"x");
     let page = PageRequest::first(10).expect("a limit").after(cursor);
     let result = store.decisions(&decisions, &page).await;
-    check::refused(result, StoreErrorKind::InvalidInput);
+    refused_page(result, PageError::CursorMalformed);
     let cursor = Cursor::new(Order::Submission, Digest::of("another"), b"");
     let page = PageRequest::first(10).expect("a limit").after(cursor);
-    refuses(store, &query, &page).await;
+    refuses(store, &query, &page, PageError::CursorForeign).await;
+}
+
+/// The query has to be refused for this.
+fn refused_filter<T: fmt::Debug>(result: Result<T, StoreError>, problem: FilterError) {
+    let error = check::refused(result, StoreErrorKind::InvalidInput);
+    assert_eq!(error.cause(), Some(&problem), "{error}");
 }
 
 /// A filter larger than filters may be is refused by every listing.
@@ -600,15 +619,54 @@ pub async fn oversized_filter_is_refused(trial: &Trial) {
     let store = &**trial.store();
     let large = Filter::Any(vec![Filter::everything(); Filter::MAX_PARTS]);
     let query = everything().and(large);
+    let too_many = FilterError::TooManyParts;
     let page = PageRequest::first(10).expect("a limit");
-    refuses(store, &query, &page).await;
-    check::refused(store.count(&query).await, StoreErrorKind::InvalidInput);
+    refused_filter(store.requests(&query, &page).await, too_many);
+    refused_filter(store.count(&query).await, too_many);
     let approvals = ApprovalQuery::of(query.clone());
     let result = store.approvals(&approvals, &page).await;
-    check::refused(result, StoreErrorKind::InvalidInput);
+    refused_filter(result, too_many);
     let decisions = DecisionQuery::of(query);
     let result = store.decisions(&decisions, &page).await;
-    check::refused(result, StoreErrorKind::InvalidInput);
+    refused_filter(result, too_many);
+    // What is asked of approvals and decisions has the same bounds as what is asked of requests.
+    let stages = 0..=u16::try_from(Filter::MAX_VALUES).expect("a stage");
+    let approvals = ApprovalQuery::of(everything()).stages(stages);
+    let result = store.approvals(&approvals, &page).await;
+    refused_filter(result, FilterError::TooManyValues);
+    let decisions = DecisionQuery::of(everything());
+    let decisions = (0..=Filter::MAX_PARTS).fold(decisions, |query, _| query.statuses(Status::ALL));
+    let result = store.decisions(&decisions, &page).await;
+    refused_filter(result, too_many);
+}
+
+/// Texts of a query are bounded in bytes, its own as those of its requests, and every listing
+/// refuses what is larger.
+pub async fn oversized_texts_are_refused(trial: &Trial) {
+    trial.create(&trial.request()).await;
+    let store = &**trial.store();
+    let page = PageRequest::first(10).expect("a limit");
+    let actual = Filter::MAX_BYTES + 1;
+    let too_large = FilterError::TooLarge { actual };
+    let long = || "x".repeat(actual);
+    let query = everything().decision_codes([long()]);
+    refused_filter(store.requests(&query, &page).await, too_large);
+    refused_filter(store.count(&query).await, too_large);
+    let approvals = ApprovalQuery::of(query.clone());
+    refused_filter(store.approvals(&approvals, &page).await, too_large);
+    for decisions in [
+        DecisionQuery::of(query),
+        DecisionQuery::of(everything()).codes([long()]),
+        DecisionQuery::of(everything()).names([long()]),
+    ] {
+        refused_filter(store.decisions(&decisions, &page).await, too_large);
+    }
+    let roles = (0..Filter::MAX_BYTES / 128).chain([usize::MAX]);
+    let roles = roles.map(|i| fixtures::role(&format!("{i:0>128}")));
+    let approvals = ApprovalQuery::of(everything()).roles(roles);
+    let actual = Filter::MAX_BYTES + 128;
+    let result = store.approvals(&approvals, &page).await;
+    refused_filter(result, FilterError::TooLarge { actual });
 }
 
 /// Exactly what a person can decide now: not their own, not what they voted on, not a later

@@ -230,6 +230,34 @@ pub async fn same_operation_on_an_old_form_finds_the_first_outcome(trial: &Trial
     check::stored(&**trial.store(), &bob).await;
 }
 
+/// An operation that is in the stored history is answered from there even when the expected
+/// revision is the stored one and the history extends it: nothing is done twice under one
+/// operation, and no second act hides behind it.
+pub async fn same_operation_on_the_stored_form_finds_the_first_outcome(trial: &Trial) {
+    let request = trial.create(&trial.request().asks(["bob", "carol"])).await;
+    let first = trial.act("bob");
+    let bob = approve(&request, first.clone(), Default::default());
+    let bob = trial.update(&request, bob).await;
+    let other = Act::new(&actor("carol"), first.at, first.operation);
+    for again in [
+        approve(&bob, other.clone(), Default::default()),
+        cancel(&bob, other.clone()),
+    ] {
+        again
+            .check_extends(&bob)
+            .expect("it extends what is stored");
+        let result = trial.store().try_store(again, bob.revision()).await;
+        check::replayed(result, &bob);
+        check::stored(&**trial.store(), &bob).await;
+    }
+    let carol = approve(&bob, trial.act("carol"), Default::default());
+    let carol = trial.update(&bob, carol).await;
+    let late = cancel(&carol, other);
+    let result = trial.store().try_store(late, carol.revision()).await;
+    check::replayed(result, &carol);
+    check::stored(&**trial.store(), &carol).await;
+}
+
 /// `get_many` keeps the order, repeats what is asked for twice, and leaves a gap for what is
 /// missing.
 pub async fn get_many_keeps_order_and_gaps(trial: &Trial) {
