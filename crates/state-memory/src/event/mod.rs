@@ -1,0 +1,1 @@
+//! What happened, for everybody who listens: events.

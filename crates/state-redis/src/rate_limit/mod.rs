@@ -1,0 +1,1 @@
+//! So many per time: rate limits.

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+pub mod cache;
+pub mod event;
+pub mod lock;
+pub mod process;
+pub mod rate_limit;
+pub mod session;
+
+mod clock;
+mod entropy;
+mod observer;
+mod passage;
+#[doc(hidden)]
+pub mod suite;
+
+pub use async_trait::async_trait;
+pub use clock::VirtualClock;
+pub use entropy::SeededEntropy;
+pub use observer::RecordingObserver;
+pub use passage::Passage;
