@@ -33,7 +33,13 @@ pub struct ServerTime(pub Client);
 impl ServerTime {
     /// The server's time in microseconds.
     pub async fn micros(&self) -> u64 {
-        let key = self.0.key_prefix().key().part("time").finish().expect("a key");
+        let key = self
+            .0
+            .key_prefix()
+            .key()
+            .part("time")
+            .finish()
+            .expect("a key");
         let (seconds, micros): (u64, u64) = self
             .0
             .query(
