@@ -1,0 +1,5 @@
+//! The cases.
+
+pub mod invalidation;
+pub mod loads;
+pub mod values;
