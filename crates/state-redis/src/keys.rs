@@ -33,4 +33,4 @@ pub struct KeyPattern {
 }
 
 /// Every key this crate makes, by capability.
-pub const KEYS: &[&[KeyPattern]] = &[crate::cache::KEYS];
+pub const KEYS: &[&[KeyPattern]] = &[crate::cache::KEYS, crate::event::KEYS];

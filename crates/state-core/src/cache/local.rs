@@ -8,7 +8,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -54,8 +54,6 @@ pub(crate) struct Local {
     all: AtomicU64,
     shards: Box<[AtomicU64]>,
     hasher: RandomState,
-    /// Whether what is told arrives.
-    connected: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -77,7 +75,6 @@ impl Local {
             all: AtomicU64::new(0),
             shards: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
-            connected: AtomicBool::new(false),
         }
     }
 
@@ -151,14 +148,6 @@ impl Local {
     /// Ends everything.
     pub(crate) fn flush(&self) {
         self.end(&Invalidation::Namespace);
-    }
-
-    pub(crate) fn connected(&self, connected: bool) {
-        self.connected.store(connected, Ordering::SeqCst);
-    }
-
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::SeqCst)
     }
 
     /// How many values are kept.

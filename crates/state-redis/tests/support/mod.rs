@@ -18,9 +18,14 @@ pub async fn server() -> Server {
 
 /// A client with a prefix that no other test has.
 pub async fn client(url: &str) -> Client {
+    client_with_prefix(url, &unique_prefix("state")).await
+}
+
+/// A client with a prefix that others have, too.
+pub async fn client_with_prefix(url: &str, prefix: &str) -> Client {
     let config = Config::builder()
         .address(url)
-        .key_prefix(&unique_prefix("state"))
+        .key_prefix(prefix)
         .build()
         .expect("a configuration");
     Client::connect(config).await.expect("a client")

@@ -6,13 +6,18 @@ use parking_lot::Mutex;
 
 use super::{
     Cache,
+    bus::{Bus, Listener},
     inner::{Inner, MAX_COOLING},
     retry::Retries,
 };
 use crate::{
-    cache::{BoundedMap, CacheError, CacheOptions, CacheStore, Space, chance::Chance},
+    cache::{
+        BoundedMap, CacheError, CacheOptions, CacheStore, InvalidOption, Space, chance::Chance,
+        local::Local,
+    },
     clock::{Clock, MonotonicClock},
     entropy::{Entropy, OsEntropy},
+    event::Events,
     name::Namespace,
     observe::{NoObserver, Observer},
 };
@@ -26,6 +31,7 @@ pub struct CacheBuilder {
     clock: Option<Arc<dyn Clock>>,
     entropy: Arc<dyn Entropy>,
     observer: Arc<dyn Observer>,
+    bus: Option<(Events, Namespace)>,
 }
 
 impl fmt::Debug for CacheBuilder {
@@ -46,6 +52,7 @@ impl CacheBuilder {
             clock: None,
             entropy: Arc::new(OsEntropy),
             observer: Arc::new(NoObserver),
+            bus: None,
         }
     }
 
@@ -73,15 +80,46 @@ impl CacheBuilder {
         self
     }
 
-    /// Makes the cache. Nothing is sent yet.
+    /// Tells other processes of invalidations through a topic, and hears of theirs: needed by all
+    /// caches of the namespace as soon as one of them keeps values
+    /// [in its process](crate::cache::CacheOptions::l1_capacity).
+    ///
+    /// What is published through the same `Events` is not heard, so a namespace has one cache per
+    /// `Events`. Caches of several namespaces may share a topic.
+    pub fn bus(mut self, events: Events, topic: Namespace) -> Self {
+        self.bus = Some((events, topic));
+        self
+    }
+
+    /// Makes the cache. Nothing is sent yet; with values kept in this process, listening begins.
     ///
     /// # Errors
     ///
     /// [`CacheError::Option`] for a setting that cannot work, [`CacheError::Backend`] when there is
     /// no randomness.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime, if values are kept in this process.
     pub fn build(self) -> Result<Cache, CacheError> {
         self.options.validate()?;
         let chance = Chance::new(&*self.entropy)?;
+        let capacity = self.options.l1_capacity;
+        let local = (capacity > 0).then(|| Arc::new(Local::new(capacity)));
+        if local.is_some() && self.bus.is_none() {
+            return Err(CacheError::Option(InvalidOption {
+                option: "l1_capacity",
+                rule: "needs a bus",
+            }));
+        }
+        let bus = self.bus.map(|(events, topic)| {
+            let listener = local.as_ref().map(|local| Listener {
+                local: Arc::clone(local),
+                namespace: self.namespace.clone(),
+                observer: Arc::clone(&self.observer),
+            });
+            Bus::new(events, topic, listener)
+        });
         let inner = Arc::new(Inner {
             store: self.store,
             space: Space::new(self.namespace, self.options.version),
@@ -94,7 +132,8 @@ impl CacheBuilder {
             chance,
             flights: Arc::default(),
             cooling: Mutex::new(BoundedMap::new(MAX_COOLING)),
-            local: None,
+            local,
+            bus,
             retries: Retries::new(self.options.retry_queue),
         });
         Ok(Cache { inner })

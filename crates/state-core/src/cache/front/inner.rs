@@ -17,7 +17,7 @@ use crate::{
     observe::{Capability, Observation, Observer},
 };
 
-use super::retry::Retries;
+use super::{bus::Bus, retry::Retries};
 
 pub(crate) struct Inner {
     pub(super) store: Arc<dyn CacheStore>,
@@ -31,6 +31,7 @@ pub(crate) struct Inner {
     /// Keys whose load failed, and until when they are left alone.
     pub(super) cooling: Mutex<BoundedMap<Arc<str>, Timestamp>>,
     pub(super) local: Option<Arc<Local>>,
+    pub(super) bus: Option<Bus>,
     pub(super) retries: Retries,
 }
 
@@ -87,7 +88,8 @@ impl Inner {
 
     /// What this process keeps, while it is told of invalidations.
     pub(super) fn usable_local(&self) -> Option<&Arc<Local>> {
-        self.local.as_ref().filter(|local| local.is_connected())
+        let local = self.local.as_ref()?;
+        self.bus.as_ref().is_some_and(Bus::is_live).then_some(local)
     }
 
     pub(super) fn kept(&self, key: &str) -> Option<Kept> {

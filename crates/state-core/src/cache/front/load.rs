@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{inner::Inner, read::loaded};
 use crate::{
     cache::{
-        Begin, Begun, CacheError, Draft, Epochs, Fill, Filled, Freshness, LeaseToken, Lives,
-        LoadOptions, Loaded, LoaderError, OnError, Source,
+        Begin, Begun, CacheError, Draft, Epochs, Fill, Filled, Freshness, Invalidation, LeaseToken,
+        Lives, LoadOptions, Loaded, LoaderError, OnError, Source,
         flight::{Landed, Landing, Leader, Seat},
     },
     caught::caught,
@@ -372,6 +372,12 @@ impl Inner {
             Ok(Filled::Moved) => ("moved", false),
             Err(error) => (error.code(), false),
         };
+        if let Some(local) = &self.local
+            && stored
+        {
+            // What is kept here may be the one that was refreshed.
+            local.end(&Invalidation::key(key));
+        }
         self.observe("fill", outcome, None);
         stored
     }

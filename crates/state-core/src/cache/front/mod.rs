@@ -1,6 +1,7 @@
 //! The cache, as an application uses it.
 
 mod build;
+mod bus;
 mod inner;
 mod load;
 mod many;
@@ -134,6 +135,18 @@ impl Cache {
     #[must_use]
     pub fn uses_local(&self) -> bool {
         self.inner.usable_local().is_some()
+    }
+
+    /// Stops listening for invalidations and waits for the end of that. What this process kept is
+    /// not used any more; the backend still is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Listening ends even when the future is dropped.
+    pub async fn close(&self) {
+        if let Some(bus) = &self.inner.bus {
+            bus.close().await;
+        }
     }
 
     /// How many loads of this process are under way.

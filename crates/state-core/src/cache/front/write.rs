@@ -317,8 +317,12 @@ impl Inner {
         }
     }
 
-    async fn tell_others(&self, _what: &Invalidation) -> Result<(), AttemptError> {
-        Ok(())
+    async fn tell_others(&self, what: &Invalidation) -> Result<(), AttemptError> {
+        let Some(bus) = &self.bus else {
+            return Ok(());
+        };
+        let told = bus.tell(self.space.namespace(), what).await;
+        told.map_err(|error| Arc::new(error) as AttemptError)
     }
 
     /// What is there of it ends soon. What other processes keep ends as soon by their options.

@@ -312,5 +312,8 @@ pub async fn t_ca_3_random_interleavings(bench: &Bench) {
         assert_eq!(stale, 0, "seed {seed}: {stale} of {hits} hits were over");
         all += u64::from(hits);
     }
-    assert!(all > bench.round_count(), "only {all} hits: this shows nothing");
+    assert!(
+        all > bench.round_count(),
+        "only {all} hits: this shows nothing"
+    );
 }
