@@ -1,4 +1,5 @@
 //! The suite of events on a server, a new one for each case, behind a line that can be cut.
+#![allow(clippy::unwrap_used, reason = "what fails is a failing test")]
 
 mod support;
 

@@ -39,7 +39,7 @@ pub(crate) fn shortened(ttl: Duration, percent: u8, unit: f64) -> Duration {
 
 /// Whether a value is to be refreshed before its time is over.
 ///
-/// The chance grows as the end comes near, and sooner for values that are slow to load (XFetch:
+/// The chance grows as the end comes near, and sooner for values that are slow to load (`XFetch`:
 /// Vattani, Chierichetti, Lowenstein 2015). `unit` is by chance, above 0 and at most 1.
 #[must_use]
 pub fn is_early(

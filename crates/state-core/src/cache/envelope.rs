@@ -34,7 +34,7 @@ const FIXED: usize = 32;
 /// A value on its way into a store: everything but times and epochs.
 #[derive(Clone)]
 pub struct Draft {
-    head: [u8; Draft::HEAD],
+    head: [u8; Self::HEAD],
     tail: Bytes,
 }
 

@@ -1,6 +1,17 @@
 //! What a case works with.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "constants that are as they must be"
+)]
 
-use std::{any::Any, fmt, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use state_core::{
@@ -148,6 +159,9 @@ fn next_seed() -> u64 {
     NEXT.fetch_add(0x1_0000_0001, Ordering::Relaxed)
 }
 
+/// A load under way.
+pub type Loading = Pin<Box<dyn Future<Output = Result<Option<Bytes>, std::io::Error>> + Send>>;
+
 /// Holds loaders back until it is opened, and counts them. A clone is a handle to the same gate.
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<(watch::Sender<bool>, watch::Sender<usize>)>);
@@ -193,13 +207,7 @@ impl Gate {
     }
 
     /// A loader that comes here and then gives a text.
-    pub fn loader(
-        &self,
-        value: &str,
-    ) -> impl FnOnce() -> std::pin::Pin<
-        Box<dyn Future<Output = Result<Option<Bytes>, std::io::Error>> + Send>,
-    > + Send
-    + 'static {
+    pub fn loader(&self, value: &str) -> impl FnOnce() -> Loading + Send + 'static {
         let (gate, value) = (self.clone(), text(value));
         move || {
             Box::pin(async move {

@@ -3,6 +3,7 @@
 //! There is a source whose value is a number that grows. Whoever changes it invalidates afterwards,
 //! in one of the ways there are. A hit must not be older than the last change whose invalidation
 //! had ended.
+#![allow(clippy::unwrap_used, reason = "a step that fails is a case that fails")]
 
 use std::time::Duration;
 

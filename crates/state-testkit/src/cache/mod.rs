@@ -6,7 +6,7 @@ mod bench;
 pub mod cases;
 mod interleave;
 
-pub use bench::{Bench, Gate, text};
+pub use bench::{Bench, Gate, Loading, text};
 pub use interleave::{Interleaving, interleave};
 
 /// Makes one test of every case. The expression is a future of a [`Bench`], evaluated anew for each.

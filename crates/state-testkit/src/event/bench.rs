@@ -1,4 +1,8 @@
 //! What a case works with.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "constants that are as they must be"
+)]
 
 use std::{any::Any, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -161,7 +165,7 @@ impl Bench {
     /// # Panics
     ///
     /// When it does not for very long.
-    pub async fn until(&self, holds: impl Fn() -> bool) {
+    pub async fn until(&self, holds: impl Fn() -> bool + Send + Sync) {
         for _ in 0..20_000 {
             if holds() {
                 return;
@@ -221,7 +225,7 @@ impl Recorder {
     }
 
     /// Waits until it was told enough.
-    pub async fn until(&self, enough: impl Fn(&[Signal]) -> bool) {
+    pub async fn until(&self, enough: impl Fn(&[Signal]) -> bool + Send + Sync) {
         let mut told = self.0.0.subscribe();
         // Fails only when this recorder is gone.
         let _ = told.wait_for(|told| enough(told)).await;
