@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use redis_client::{Client, Config};
@@ -24,6 +24,9 @@ async fn client(cluster: &Cluster) -> Client {
     for url in cluster.urls() {
         config = config.address(url);
     }
+    // No case waits for one of these on purpose, and machines can be busy.
+    let long = Duration::from_secs(10);
+    let config = config.read_timeout(long).write_timeout(long);
     Client::connect(config.build().expect("a configuration"))
         .await
         .expect("a client")

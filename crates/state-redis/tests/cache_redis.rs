@@ -419,8 +419,10 @@ async fn lost_answers_are_repeated_only_where_that_is_safe() {
     let with = SetOptions::default().tags(tags(&["t"]));
     // So that the server has the scripts.
     everything(&far, async || {}).await;
-    near.get("k", Tags::NONE).await.unwrap();
+    // So that the fault meets the command, not the making of a connection.
+    let connected = async || drop(near.get("k", Tags::NONE).await.unwrap());
 
+    connected().await;
     proxy.once(Fault::CutBeforeReply);
     let error = near.set("k", text("v"), &with).await.unwrap_err();
     assert!(error.outcome_unknown());
@@ -429,6 +431,7 @@ async fn lost_answers_are_repeated_only_where_that_is_safe() {
         "it was done"
     );
 
+    connected().await;
     proxy.once(Fault::CutBeforeReply);
     assert_eq!(near.delete("k").await.unwrap(), Deleted::Gone);
     assert!(far.get("k", &with.tags).await.unwrap().is_miss());

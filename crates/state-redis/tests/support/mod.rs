@@ -26,6 +26,9 @@ pub async fn client_with_prefix(url: &str, prefix: &str) -> Client {
     let config = Config::builder()
         .address(url)
         .key_prefix(prefix)
+        // No test waits for one of these on purpose, and machines can be busy.
+        .read_timeout(Duration::from_secs(10))
+        .write_timeout(Duration::from_secs(10))
         .build()
         .expect("a configuration");
     Client::connect(config).await.expect("a client")

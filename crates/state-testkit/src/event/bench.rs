@@ -12,8 +12,8 @@ use state_core::{
     Clock, Namespace, OsEntropy,
     cache::{Cache, CacheOptions, CacheStore},
     event::{
-        Event, EventOptions, EventStore, Events, GapReason, Handler, Signal, SubscribeOptions,
-        Subscription,
+        Event, EventOptions, EventStore, Events, GapReason, Handler, Signal, State,
+        SubscribeOptions, Subscription,
     },
 };
 use tokio::sync::watch;
@@ -133,6 +133,8 @@ impl Bench {
         let handler = Arc::new(recorder.clone());
         let subscription = events.subscribe(&Self::topic(), options, handler);
         recorder.until(|told| told.contains(&Signal::Resumed)).await;
+        // So that the handler is done with it.
+        self.until(|| subscription.state() == State::Live).await;
         Listening {
             recorder,
             subscription,

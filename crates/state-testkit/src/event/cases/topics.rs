@@ -193,12 +193,15 @@ pub async fn n_eb_4_nothing_is_told_after_the_end(bench: &Bench) {
     far.publish(&Bench::topic(), &event("b")).await.unwrap();
     listening.recorder.until_event("a").await;
     let recorder: Recorder = listening.recorder.clone();
-    let closing = tokio::spawn(listening.subscription.close());
+    let mut closing = Box::pin(listening.subscription.close());
     // What the handler is doing is waited for.
-    tokio::task::yield_now().await;
-    assert!(!closing.is_finished());
+    tokio::select! {
+        biased;
+        () = &mut closing => panic!("the handler is still busy"),
+        () = std::future::ready(()) => {}
+    }
     recorder.go_on(true);
-    closing.await.unwrap();
+    closing.await;
     far.publish(&Bench::topic(), &event("c")).await.unwrap();
     let (events, _) = bench.near(Bench::options());
     let later = bench.listening(&events, SubscribeOptions::default()).await;
