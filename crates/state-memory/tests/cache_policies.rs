@@ -4,13 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use state_core::{
     Capability, Classified as _, ErrorKind, Namespace,
     cache::{
         Cache, CacheError, CacheOptions, Consistency, Deleted, Invalidated, LoadOptions, Lookup,
         OnError, SetOptions, Source, Tags,
     },
-    event::{EventOptions, Events},
+    event::{Event, EventOptions, Events},
 };
 use state_memory::{Fault, cache::MemoryCacheStore, event::MemoryEventStore};
 use state_testkit::{
@@ -522,4 +523,79 @@ async fn the_store_is_bounded() {
         "it is used all the time"
     );
     assert!(cache.get("50", Tags::NONE).await.unwrap().is_miss());
+}
+
+#[tokio::test]
+async fn n_ca_11_two_levels_count_once() {
+    let world = World::new();
+    let log = Arc::new(MemoryEventStore::new(Arc::new(world.clock.clone())));
+    let events = Events::builder(log)
+        .clock(Arc::new(world.clock.clone()))
+        .build()
+        .unwrap();
+    let cache = world.cache(Bench::options().l1_capacity(9), Some(events));
+    while !cache.uses_local() {
+        tokio::task::yield_now().await;
+    }
+    cache
+        .set("k", text("v"), &SetOptions::default())
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        cache.get("k", Tags::NONE).await.unwrap();
+    }
+    cache
+        .get_or_load("k", &LoadOptions::default(), loader("w"))
+        .await
+        .unwrap();
+    assert_eq!(cache.kept_here(), 1);
+    let told: Vec<_> = world
+        .told
+        .take()
+        .into_iter()
+        .map(|(_, what, how)| (what, how))
+        .collect();
+    let gets = [("get", "hit"); 3];
+    let expected = [&[("set", "stored")][..], &gets, &[("get_or_load", "hit")]].concat();
+    assert_eq!(told, expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_secret_is_shown(secret in "[a-z]{12,40}", failing in 0_u8..8) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let shown = runtime.block_on(async {
+            let world = World::new();
+            let options = Bench::options().max_value_bytes(20).consistency(Consistency::Eventual);
+            let cache = world.cache(options, None);
+            for (bit, operation) in ["cache.read", "cache.set", "cache.delete"].iter().enumerate() {
+                if failing >> bit & 1 == 1 {
+                    world.store.faults().fail_next(operation, Fault::After);
+                }
+            }
+            let tags = Tags::new([&secret]).unwrap();
+            let with = SetOptions::default().tags(tags.clone());
+            let (its, value) = (secret.clone(), text(&secret));
+            let fails = || async move { Err::<Option<Bytes>, _>(its) };
+            let mut shown = vec![
+                format!("{:?}", cache.set(&secret, value.clone(), &with).await),
+                format!("{:?}", cache.get(&secret, &tags).await),
+                format!("{:?}", cache.get_or_load(&secret, &with, fails).await),
+                format!("{:?}", cache.delete(&secret).await),
+                format!("{:?}", cache.invalidate_tags(&tags).await),
+                format!("{cache:?} {with:?} {:?}", world.store),
+            ];
+            let event = Event::new("kind", value).unwrap();
+            shown.push(format!("{event:?}"));
+            for (_, what, how) in world.told.take() {
+                shown.push(format!("{what} {how}"));
+            }
+            shown
+        });
+        for text in shown {
+            prop_assert!(!text.contains(&secret), "{text}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use redis_client::{Client, Config};
 use redis_harness::{Cluster, unique_prefix};
 use state_core::{
     MonotonicClock, Namespace,
+    cache::{Cache, Deleted, Lookup, SetOptions, Tags},
     event::{Event, Events, SubscribeOptions},
 };
 use state_redis::{cache::RedisCacheStore, event::RedisEventStore};
@@ -71,6 +72,35 @@ fn topics_are_on_any_node_of_a_cluster() {
             recorder.until_event("b").await;
             assert_eq!(recorder.words(), ["resumed", "a", "b"]);
             subscription.close().await;
+        }
+    });
+}
+
+#[test]
+fn n_ca_5_an_invalidation_reaches_every_value_and_counts_are_exact() {
+    state_testkit::suite::run(async {
+        let cluster = Cluster::start(3, 0).await;
+        let client = client(&cluster).await;
+        let tags = Tags::new(["t"]).unwrap();
+        let options = SetOptions::default().tags(tags.clone());
+        for number in 0..6 {
+            let store = Arc::new(RedisCacheStore::new(client.clone()));
+            let namespace = Namespace::new(&format!("things{number}")).unwrap();
+            let cache = Cache::builder(store, namespace).build().unwrap();
+            let keys: Vec<String> = (0..100).map(|number| format!("k{number}")).collect();
+            let items: Vec<_> = keys
+                .iter()
+                .map(|key| (key.as_str(), Bytes::new()))
+                .collect();
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            cache.set_many(&items, &options).await.unwrap();
+            cache.invalidate_tags(&tags).await.unwrap();
+            let found = cache.get_many(&keys, &tags).await.unwrap();
+            assert!(found.iter().all(Lookup::is_miss));
+            let deleted = cache.delete_many(&keys).await.unwrap();
+            assert_eq!(deleted, vec![Deleted::Removed; 100]);
+            let deleted = cache.delete_many(&keys).await.unwrap();
+            assert_eq!(deleted, vec![Deleted::Absent; 100]);
         }
     });
 }

@@ -34,7 +34,7 @@ macro_rules! cache_cases {
                 versions_are_apart,
                 many_at_once,
                 what_is_too_large_is_refused,
-                each_outcome_is_told_once,
+                n_ca_11_each_outcome_is_told_once,
             }
             invalidation {
                 tags_end_what_has_them,

@@ -49,7 +49,7 @@ macro_rules! event_cases {
                 n_ca_1_nothing_is_kept_longer_than_it_has_left,
                 what_others_invalidate_is_not_kept,
                 t_eb_1_nothing_is_stale_after_the_line_was_cut,
-                n_ca_10_a_gap_ends_what_is_kept,
+                n_ca_10_n_eb_6_a_gap_ends_what_is_kept,
                 namespaces_share_a_topic,
                 a_closed_cache_keeps_nothing,
                 keeping_values_needs_a_bus,

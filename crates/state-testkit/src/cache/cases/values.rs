@@ -239,7 +239,7 @@ pub async fn what_is_too_large_is_refused(bench: &Bench) {
 }
 
 /// Observers hear of each operation once.
-pub async fn each_outcome_is_told_once(bench: &Bench) {
+pub async fn n_ca_11_each_outcome_is_told_once(bench: &Bench) {
     let (cache, told) = bench.cache(Bench::options().stale_window(Duration::from_secs(600)));
     let only = |expected: (&'static str, &'static str)| {
         assert_eq!(told.take(), [(Capability::Cache, expected.0, expected.1)]);

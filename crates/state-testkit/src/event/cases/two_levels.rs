@@ -152,7 +152,7 @@ pub async fn t_eb_1_nothing_is_stale_after_the_line_was_cut(bench: &Bench) {
 }
 
 /// When something may have been missed, nothing is kept.
-pub async fn n_ca_10_a_gap_ends_what_is_kept(bench: &Bench) {
+pub async fn n_ca_10_n_eb_6_a_gap_ends_what_is_kept(bench: &Bench) {
     for lose in [false, true] {
         let cache = bench.cache(keeping(), bench.near(Bench::options()).0).await;
         let other = bench.cache_of("things", Caches::options(), bench.far());
