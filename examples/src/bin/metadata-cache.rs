@@ -113,7 +113,7 @@ impl Instance {
         Ok(())
     }
 
-    async fn until(&self, holds: impl Fn() -> bool) -> anyhow::Result<()> {
+    async fn until(&self, holds: impl Fn() -> bool + Send + Sync) -> anyhow::Result<()> {
         let waiting = async {
             while !holds() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
