@@ -17,7 +17,8 @@ use std::{
 /// map.insert("b", 2);
 /// map.get("a");
 /// map.insert("c", 3);
-/// assert_eq!((map.get("a"), map.get("b"), map.get("c")), (Some(&1), None, Some(&3)));
+/// assert_eq!(map.peek("a"), Some(&1));
+/// assert_eq!(map.peek("b"), None);
 /// ```
 pub struct BoundedMap<K, V> {
     entries: HashMap<K, (u64, V)>,
