@@ -8,6 +8,8 @@ pub enum KeyType {
     String,
     /// `hash`
     Hash,
+    /// `list`
+    List,
     /// `zset`
     SortedSet,
     /// `stream`
@@ -33,4 +35,4 @@ pub struct KeyPattern {
 }
 
 /// Every key this crate makes, by capability.
-pub const KEYS: &[&[KeyPattern]] = &[];
+pub const KEYS: &[&[KeyPattern]] = &[crate::lock::KEYS];
