@@ -1,12 +1,16 @@
 //! Servers and clients for the tests of this crate.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     reason = "every test is a crate of its own and uses a part of it"
 )]
 
+mod keys;
+
 use std::time::Duration;
 
+pub use keys::check_keys;
 use redis_client::{Client, Config, redis};
 use redis_harness::{Options, Persistence, Server, poll_until, unique_prefix};
 use state_testkit::{Passage, async_trait};
@@ -20,7 +24,7 @@ pub async fn server() -> Server {
 pub async fn client(url: &str) -> Client {
     let config = Config::builder()
         .address(url)
-        .key_prefix(&unique_prefix("state"))
+        .key_prefix(unique_prefix("state"))
         .build()
         .expect("a configuration");
     Client::connect(config).await.expect("a client")
