@@ -110,6 +110,7 @@ impl Command {
         match self.words[0].as_str() {
             "TIME" | "PUBLISH" | "SPUBLISH" => &[],
             "DEL" | "UNLINK" | "EXISTS" | "MGET" => &self.words[1..],
+            "XINFO" => &self.words[2..3],
             "RENAME" => &self.words[1..3],
             "GET" | "SET" | "GETRANGE" | "SETRANGE" | "APPEND" | "STRLEN" | "INCR" | "INCRBY"
             | "SETBIT" | "BITPOS" | "PEXPIRE" | "PEXPIREAT" | "PTTL" | "PERSIST"

@@ -35,4 +35,4 @@ pub struct KeyPattern {
 }
 
 /// Every key this crate makes, by capability.
-pub const KEYS: &[&[KeyPattern]] = &[crate::lock::KEYS];
+pub const KEYS: &[&[KeyPattern]] = &[crate::lock::KEYS, crate::process::KEYS];
