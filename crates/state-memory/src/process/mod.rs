@@ -12,9 +12,9 @@ use state_core::{
     BackendError, Clock, MonotonicClock, OperationId,
     lock::Released,
     process::{
-        Beat, Claim, Claimed, Created, Deleted, EventBatch, EventCursor, Expect, InvalidOption,
-        Listing, NewProcess, PageCursor, Process, ProcessError, ProcessOptions, ProcessPage,
-        ProcessStore, Save, Saved,
+        Beat, Claim, Claimed, Created, Deleted, EventBatch, EventCursor, Expect, InvalidCursor,
+        InvalidOption, Listing, NewProcess, PageCursor, Process, ProcessError, ProcessOptions,
+        ProcessPage, ProcessStore, Save, Saved,
     },
 };
 use tokio::sync::watch;
@@ -159,6 +159,9 @@ impl ProcessStore for MemoryProcesses {
         listing: Listing<'_>,
         after: Option<&PageCursor>,
     ) -> Result<ProcessPage, ProcessError> {
+        if after.is_some_and(|after| after.shard != 0) {
+            return Err(InvalidCursor.into());
+        }
         Ok(self.step("process.list", |records| Ok(records.page(listing, after)))?)
     }
 

@@ -85,20 +85,7 @@ impl LockTrial {
 
     /// Lets time pass in small steps until the future is ready.
     pub(super) async fn until<T>(&self, ready: impl Future<Output = T>) -> T {
-        let mut ready = std::pin::pin!(ready);
-        loop {
-            tokio::select! {
-                biased;
-                value = &mut ready => return value,
-                () = async {
-                    // Everybody who is ready gets a turn before time moves on.
-                    for _ in 0..32 {
-                        tokio::task::yield_now().await;
-                    }
-                    self.pass(Duration::from_millis(2)).await;
-                } => {}
-            }
-        }
+        crate::passage::until(&*self.parts.passage, ready).await
     }
 
     /// Acquires on the store itself.
