@@ -4,8 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use redis_client::{Client, Config};
-use redis_harness::{Cluster, unique_prefix};
+use redis_harness::Cluster;
 use state_core::MonotonicClock;
 use state_redis::lock::{RedisLockOptions, RedisLocks};
 use state_testkit::{
@@ -14,20 +13,14 @@ use state_testkit::{
     lock_contract_in_turn,
 };
 
-use crate::support::ServerTime;
+use crate::support::{ServerTime, client_of};
 
 struct OnCluster(Cluster);
 
 #[async_trait]
 impl LockHarness for OnCluster {
     async fn fresh(&self) -> LockParts {
-        let builder = self
-            .0
-            .urls()
-            .fold(Config::builder(), |builder, url| builder.address(url));
-        let config = builder.cluster().key_prefix(unique_prefix("state")).build();
-        let client = Client::connect(config.expect("a configuration")).await;
-        let client = client.expect("a client");
+        let client = client_of(&self.0).await;
         let store = RedisLocks::new(client.clone(), RedisLockOptions::default());
         LockParts {
             store: Arc::new(store.expect("valid options")),

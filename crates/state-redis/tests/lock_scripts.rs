@@ -55,6 +55,12 @@ async fn exercise(store: &RedisLocks, forget: Option<&Server>) {
         }
         between().await;
         store.acquire(&second, false).await.expect("an answer");
+        // Leaders guard values under names of locks.
+        let target = if target.realm() == Realm::Leader {
+            Target::one(Realm::Lock, Mode::Exclusive, target.scope()).expect("a name")
+        } else {
+            target
+        };
         for fence in [2, 1] {
             between().await;
             let value = Bytes::from_static(b"value");

@@ -95,12 +95,6 @@ pub(crate) const KEYS: &[KeyPattern] = &[
         "fence_ttl",
     ),
     row(
-        "lock:{<name>}:s-claim",
-        KeyType::String,
-        "never written",
-        "none",
-    ),
-    row(
         "lock:{<name>}:v",
         KeyType::String,
         "fence and guarded value",

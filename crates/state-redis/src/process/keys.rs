@@ -24,8 +24,8 @@ pub(crate) const KEYS: &[KeyPattern] = &[
     row(
         "proc:{<namespace/shard>}:doc:<id>",
         KeyType::Hash,
-        "a process",
-        Some("none while it lives, retention from its end on"),
+        "a process; with its retention as lifetime once it has ended",
+        None,
     ),
     row(
         "proc:{<namespace/shard>}:active",

@@ -6,10 +6,12 @@
     reason = "every test is a crate of its own and uses a part of it"
 )]
 
+mod cluster;
 mod keys;
 
 use std::time::Duration;
 
+pub use cluster::client_of;
 pub use keys::check_keys;
 use redis_client::{Client, Config, redis};
 use redis_harness::{Options, Persistence, Server, poll_until, unique_prefix};
