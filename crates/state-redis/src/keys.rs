@@ -35,4 +35,8 @@ pub struct KeyPattern {
 }
 
 /// Every key this crate makes, by capability.
-pub const KEYS: &[&[KeyPattern]] = &[crate::lock::KEYS, crate::process::KEYS];
+pub const KEYS: &[&[KeyPattern]] = &[
+    crate::rate_limit::KEYS,
+    crate::process::KEYS,
+    crate::lock::KEYS,
+];

@@ -4,7 +4,7 @@ mod listing;
 mod log;
 mod records;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -23,10 +23,9 @@ use self::records::Records;
 use crate::Faults;
 
 /// Processes that one process of the system knows. A clone is a handle to the same.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MemoryProcesses(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     options: ProcessOptions,
     clock: Arc<dyn Clock>,
@@ -34,6 +33,15 @@ struct Inner {
     records: Mutex<Records>,
     /// How many events there were.
     events: watch::Sender<u64>,
+}
+
+/// Shows how much there is, not what.
+impl fmt::Debug for MemoryProcesses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryProcesses")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl MemoryProcesses {
