@@ -108,7 +108,8 @@ impl Command {
     /// When the command is not known here: a new one has to be looked at.
     fn keys(&self) -> &[String] {
         match self.words[0].as_str() {
-            "TIME" | "PUBLISH" | "SPUBLISH" => &[],
+            "TIME" | "INFO" | "PUBLISH" | "SPUBLISH" => &[],
+            "XINFO" => &self.words[2..3],
             "DEL" | "UNLINK" | "EXISTS" | "MGET" => &self.words[1..],
             "XINFO" => &self.words[2..3],
             "RENAME" => &self.words[1..3],

@@ -7,6 +7,7 @@ pub mod process;
 pub mod rate_limit;
 pub mod session;
 
+mod caught;
 mod clock;
 mod entropy;
 mod error;

@@ -36,6 +36,8 @@ pub struct KeyPattern {
 
 /// Every key this crate makes, by capability.
 pub const KEYS: &[&[KeyPattern]] = &[
+    crate::cache::KEYS,
+    crate::event::KEYS,
     crate::rate_limit::KEYS,
     crate::process::KEYS,
     crate::lock::KEYS,

@@ -24,9 +24,17 @@ pub async fn server() -> Server {
 
 /// A client with a prefix that no other test has.
 pub async fn client(url: &str) -> Client {
+    client_with_prefix(url, &unique_prefix("state")).await
+}
+
+/// A client with a prefix that others have, too.
+pub async fn client_with_prefix(url: &str, prefix: &str) -> Client {
     let config = Config::builder()
         .address(url)
-        .key_prefix(unique_prefix("state"))
+        .key_prefix(prefix)
+        // No test waits for one of these on purpose, and machines can be busy.
+        .read_timeout(Duration::from_secs(10))
+        .write_timeout(Duration::from_secs(10))
         .build()
         .expect("a configuration");
     Client::connect(config).await.expect("a client")
