@@ -111,7 +111,6 @@ impl Command {
             "TIME" | "INFO" | "PUBLISH" | "SPUBLISH" => &[],
             "XINFO" => &self.words[2..3],
             "DEL" | "UNLINK" | "EXISTS" | "MGET" => &self.words[1..],
-            "XINFO" => &self.words[2..3],
             "RENAME" => &self.words[1..3],
             "GET" | "SET" | "GETRANGE" | "SETRANGE" | "APPEND" | "STRLEN" | "INCR" | "INCRBY"
             | "SETBIT" | "BITPOS" | "PEXPIRE" | "PEXPIREAT" | "PTTL" | "PERSIST"
