@@ -115,10 +115,11 @@ impl Command {
             "GET" | "SET" | "GETRANGE" | "SETRANGE" | "APPEND" | "STRLEN" | "INCR" | "INCRBY"
             | "SETBIT" | "BITPOS" | "PEXPIRE" | "PEXPIREAT" | "PTTL" | "PERSIST"
             | "PEXPIRETIME" | "HGET" | "HMGET" | "HSET" | "HDEL" | "HINCRBY" | "HGETALL"
-            | "HLEN" | "HEXISTS" | "SADD" | "SREM" | "SMEMBERS" | "SCARD" | "ZADD" | "ZREM"
-            | "ZCARD" | "ZCOUNT" | "ZSCORE" | "ZMSCORE" | "ZRANGE" | "ZRANGEBYSCORE"
-            | "ZRANGEBYLEX" | "ZREMRANGEBYSCORE" | "ZREMRANGEBYRANK" | "ZPOPMIN" | "XADD"
-            | "XLEN" | "XTRIM" | "XRANGE" | "XREVRANGE" => &self.words[1..2],
+            | "HLEN" | "LPUSH" | "RPUSH" | "LTRIM" | "LLEN" | "HEXISTS" | "SADD" | "SREM"
+            | "SMEMBERS" | "SCARD" | "ZADD" | "ZREM" | "ZCARD" | "ZCOUNT" | "ZSCORE"
+            | "ZMSCORE" | "ZRANGE" | "ZRANGEBYSCORE" | "ZRANGEBYLEX" | "ZREMRANGEBYSCORE"
+            | "ZREMRANGEBYRANK" | "ZPOPMIN" | "XADD" | "XLEN" | "XTRIM" | "XRANGE"
+            | "XREVRANGE" => &self.words[1..2],
             other => panic!("a script sent {other}, which this check does not know"),
         }
     }

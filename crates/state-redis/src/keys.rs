@@ -8,6 +8,8 @@ pub enum KeyType {
     String,
     /// `hash`
     Hash,
+    /// `list`
+    List,
     /// `zset`
     SortedSet,
     /// `stream`
@@ -33,4 +35,10 @@ pub struct KeyPattern {
 }
 
 /// Every key this crate makes, by capability.
-pub const KEYS: &[&[KeyPattern]] = &[crate::cache::KEYS, crate::event::KEYS];
+pub const KEYS: &[&[KeyPattern]] = &[
+    crate::cache::KEYS,
+    crate::event::KEYS,
+    crate::rate_limit::KEYS,
+    crate::process::KEYS,
+    crate::lock::KEYS,
+];

@@ -16,6 +16,20 @@ pub fn run(case: impl Future<Output = ()>) {
         .block_on(case);
 }
 
+/// Runs a case on a runtime of one thread, where a task that yields lets all others go on: what a
+/// case needs that moves a clock while others work.
+///
+/// # Panics
+///
+/// When the case does, or no runtime can be started.
+pub fn run_stepwise(case: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(case);
+}
+
 /// Fails unless the listed cases are exactly the public async functions of the file they are in.
 ///
 /// # Panics

@@ -1,1 +1,11 @@
-//! Where long work stands: process state.
+//! Process state on Redis.
+
+mod events;
+mod keys;
+mod listing;
+mod record;
+mod reply;
+mod store;
+
+pub(crate) use keys::KEYS;
+pub use store::RedisProcesses;

@@ -1,12 +1,18 @@
 //! Servers and clients for the tests of this crate.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     reason = "every test is a crate of its own and uses a part of it"
 )]
 
+mod cluster;
+mod keys;
+
 use std::time::Duration;
 
+pub use cluster::client_of;
+pub use keys::check_keys;
 use redis_client::{Client, Config, redis};
 use redis_harness::{Options, Persistence, Server, poll_until, unique_prefix};
 use state_testkit::{Passage, async_trait};
