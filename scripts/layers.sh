@@ -90,6 +90,7 @@ forbid redis-harness 'governance.*|state-.*|redis-client'
 forbid state-core '.*redis.*|.*deadpool.*|governance-.*|state-.*'
 forbid state-memory '.*redis.*|.*deadpool.*|governance-.*|state-testkit'
 forbid state-redis 'governance-.*|state-memory|state-testkit'
+forbid state-modules 'governance-.*|state-testkit'
 forbid state-testkit '.*redis.*|.*deadpool.*|governance-.*|state-memory|state-redis'
 
 forbid_direct governance-redis redis
