@@ -27,6 +27,13 @@ impl InvalidSecret {
 pub struct SessionHash(String);
 
 impl SessionHash {
+    /// Reads a hash that was stored; `None` when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_text = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (text.len() == 43 && text.bytes().all(is_text)).then(|| Self(text.to_owned()))
+    }
+
     /// The hash as base64url.
     #[must_use]
     pub fn as_str(&self) -> &str {
