@@ -90,12 +90,14 @@ forbid redis-harness 'governance.*|state-.*|redis-client'
 forbid state-core '.*redis.*|.*deadpool.*|governance-.*|state-.*'
 forbid state-memory '.*redis.*|.*deadpool.*|governance-.*|state-testkit'
 forbid state-redis 'governance-.*|state-memory|state-testkit'
+forbid state-modules 'governance-.*|state-testkit'
+forbid state-testkit '.*redis.*|.*deadpool.*|governance-.*|state-memory|state-redis'
 
 forbid_direct governance-redis redis
 forbid_direct state-redis redis
 
 tokio_features governance-core sync time
-tokio_features state-core sync time
+tokio_features state-core macros rt sync time tokio-macros
 
 while read -r name _ path; do
   path=${path#(}

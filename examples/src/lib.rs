@@ -3,8 +3,10 @@
 //! Every binary of this package tells one story and says what it shows; read it from the top. What
 //! they share is here: the command line ([`cli`]) and the choice of a provider ([`provider`]), the parts every scenario starts from
 //! ([`Scene`]), a directory of people ([`People`]), a clock and ids that make every run the same
-//! ([`fixed`]), and the printing ([`Story`]).
+//! ([`fixed`]), and the printing ([`Story`]). Programs about caches choose a [`backend`] instead of a
+//! provider.
 
+pub mod backend;
 pub mod cli;
 mod failure;
 pub mod fixed;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use governance_core::{
     Act, Commit, GovernedCommit, IdSource as _, Membership, Order, PageRequest, RequestQueries,
@@ -11,93 +11,17 @@ use governance_core::{
 use governance_testkit::fixtures::{
     RequestBuilder, SeededIds, actor, approve, cancel, complete, scope, supersede,
 };
-use redis_harness::Persistence;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-};
+use redis_harness::{Monitor, Persistence};
 
 use crate::support::{open, options, server};
 
 const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
 
-/// The words of a line of `MONITOR`, and whether a script sent them.
-fn parse(line: &str) -> Option<(bool, Vec<String>)> {
-    let (head, rest) = line.split_once("] ")?;
-    let mut words = Vec::new();
-    let mut chars = rest.chars();
-    while let Some(quote) = chars.next() {
-        if quote != '"' {
-            continue;
-        }
-        let mut word = String::new();
-        while let Some(c) = chars.next() {
-            match c {
-                '"' => break,
-                '\\' => {
-                    word.push(c);
-                    word.extend(chars.next());
-                }
-                c => word.push(c),
-            }
-        }
-        words.push(word);
-    }
-    Some((head.ends_with("lua"), words))
-}
-
-/// Keys a command of a script touches. A command that is not known here fails the test.
-fn keys(words: &[String]) -> Vec<&String> {
-    match words[0].to_ascii_uppercase().as_str() {
-        "TIME" => Vec::new(),
-        "GET" | "SET" | "DEL" | "GETRANGE" | "SETRANGE" | "APPEND" | "XADD" | "SETBIT"
-        | "BITPOS" | "ZADD" | "ZREM" | "ZCOUNT" | "ZRANGE" | "HGET" | "HSET" | "HDEL" | "SADD" => {
-            assert!(words[0] != "DEL" || words.len() == 2);
-            vec![&words[1]]
-        }
-        other => panic!("a script sent {other}, which this check does not know"),
-    }
-}
-
-fn check(lines: &[String]) -> (usize, BTreeSet<String>) {
-    let (mut declared, mut seen, mut commands) = (BTreeSet::new(), 0, BTreeSet::new());
-    for (is_script, words) in lines.iter().filter_map(|line| parse(line)) {
-        let command = words[0].to_ascii_uppercase();
-        if !is_script {
-            if command.starts_with("EVAL") {
-                let count: usize = words[2].parse().expect("the number of keys");
-                declared = words[3..3 + count]
-                    .iter()
-                    .cloned()
-                    .collect::<BTreeSet<String>>();
-                let slots: BTreeSet<u16> = declared.iter().map(redis_client::slot).collect();
-                assert_eq!(
-                    slots.len(),
-                    1,
-                    "the keys of a call are of one slot: {declared:?}"
-                );
-                seen += 1;
-            }
-            continue;
-        }
-        for key in keys(&words) {
-            assert!(declared.contains(key), "{command} {key} was not declared");
-        }
-        commands.insert(command);
-    }
-    (seen, commands)
-}
-
 #[tokio::test]
 async fn scripts_touch_what_they_declare() {
     let server = server(Persistence::None).await;
     let store = open(server.url(), &options()).await;
-    let mut monitor = TcpStream::connect(("127.0.0.1", server.port()))
-        .await
-        .unwrap();
-    monitor.write_all(b"MONITOR\r\n").await.unwrap();
-    let mut lines = BufReader::new(monitor).lines();
-    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("+OK"));
+    let monitor = Monitor::start(&server).await;
 
     let ids = SeededIds::new(1);
     let act = |who: &str| Act::new(&actor(who), NOW, ids.operation_id());
@@ -149,32 +73,15 @@ async fn scripts_touch_what_they_declare() {
     {
         page = page.after(next);
     }
-    let mut admin = server.connection().await;
-    redis_client::redis::cmd("ECHO")
-        .arg("the end")
-        .exec_async(&mut admin)
+    let seen = monitor
+        .finish(&server)
         .await
-        .unwrap();
-
-    let mut read = Vec::new();
-    loop {
-        let line = lines
-            .next_line()
-            .await
-            .unwrap()
-            .expect("the server goes on");
-        let is_end = line.contains("the end");
-        read.push(line);
-        if is_end {
-            break;
-        }
-    }
-    let (calls, commands) = check(&read);
-    assert!(calls >= 15, "{calls} calls");
+        .check_scripts(|key| redis_client::slot(key));
+    assert!(seen.calls >= 15, "{} calls", seen.calls);
     for command in [
         "SETRANGE", "SETBIT", "ZADD", "ZREM", "XADD", "APPEND", "HSET", "HDEL", "SADD", "DEL",
     ] {
-        assert!(commands.contains(command), "{command} was never sent");
+        assert!(seen.commands.contains(command), "{command} was never sent");
     }
 }
 

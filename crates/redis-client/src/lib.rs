@@ -23,7 +23,7 @@ pub use build::{BuildError, Stage};
 pub use client::Client;
 pub use config::{
     Address, Config, ConfigBuilder, ConfigError, ConfigProblem, InstanceName, InvalidName,
-    NotUnicode, Problem, Protocol, Recycle, SETTINGS, Secret, Setting, Tls, Topology,
+    NotUnicode, Problem, Protocol, Recycle, SETTINGS, Secret, Setting, Tls, Topology, duration,
 };
 pub use connect::PoolStatus;
 pub use connection::Connection;

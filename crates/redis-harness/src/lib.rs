@@ -3,6 +3,7 @@
 mod cluster;
 mod container;
 mod directory;
+mod monitor;
 mod poll;
 mod process;
 mod proxy;
@@ -12,6 +13,7 @@ mod server;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use cluster::Cluster;
+pub use monitor::{Command, Monitor, Recording, ScriptsSeen};
 pub use poll::{PATIENCE, poll_until};
 pub use proxy::{Fault, FaultProxy};
 pub use sentinel::Sentinel;

@@ -272,3 +272,46 @@ fn is_ordered(requirements: &[Requirement]) -> bool {
 fn place(requirement: &Requirement) -> (u16, &RequirementId) {
     (requirement.stage(), requirement.id())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{approval::Selector, ids::Role};
+
+    fn requirement(id: &str) -> Requirement {
+        let from = Selector::role(Role::new("security").unwrap());
+        Requirement::seats(id, 1, from).unwrap()
+    }
+
+    /// Rules as a program may have read them from somewhere.
+    fn read(requirements: Vec<Requirement>) -> ApprovalRules {
+        ApprovalRules {
+            requirements: requirements.into(),
+            ..ApprovalRules::default()
+        }
+    }
+
+    #[test]
+    fn rules_that_were_read_are_checked_and_ordered_when_they_are_united() {
+        let (a, b) = (requirement("a"), requirement("b"));
+        let made = ApprovalRules::new([a.clone(), b.clone()]).unwrap();
+        for requirements in [
+            vec![a.clone(), b.clone()],
+            vec![b.clone(), a.clone()],
+            vec![a.clone(), a.clone(), b.clone()],
+        ] {
+            let united = ApprovalRules::default().unite(read(requirements));
+            assert_eq!(united.unwrap(), made);
+        }
+        let other = requirement("a").described("not the same");
+        let conflict = ApprovalRules::default().unite(read(vec![a, other]));
+        assert_eq!(conflict.unwrap_err().code(), "rules.different_requirements");
+        let from = Selector::AnyOf(Vec::new());
+        let text = serde_json::to_string(&read(vec![b])).unwrap();
+        let nobody = serde_json::to_string(&from).unwrap();
+        let text = text.replace(r#"{"role":"security"}"#, &nobody);
+        let nobody: ApprovalRules = serde_json::from_str(&text).unwrap();
+        let refused = ApprovalRules::default().unite(nobody).unwrap_err();
+        assert_eq!(refused.code(), "requirement.bad_selector");
+    }
+}

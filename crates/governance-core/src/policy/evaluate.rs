@@ -162,7 +162,7 @@ fn ask<'a>(
         if path.is_empty() {
             name.to_owned()
         } else {
-            format!("{path}/{name}")
+            [path, "/", name].concat()
         }
     };
     match node {

@@ -306,7 +306,16 @@ impl Terms {
 
     /// Those of these terms that `newer` has no longer.
     pub fn removed<'a>(&'a self, newer: &'a Self) -> impl Iterator<Item = &'a Term> {
-        self.iter().filter(|term| !newer.contains(term))
+        let mut ahead = newer.0.as_slice();
+        self.iter().filter(move |term| {
+            // Both are sorted: what comes before this term comes before the next one, too.
+            while let [first, rest @ ..] = ahead
+                && first < *term
+            {
+                ahead = rest;
+            }
+            ahead.first() != Some(*term)
+        })
     }
 
     /// Those `newer` has that these terms lack.

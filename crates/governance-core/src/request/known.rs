@@ -12,6 +12,7 @@ pub(super) struct Known {
     /// Nothing but drafts can change a request, so such a record is whole.
     pub(super) made_here: bool,
     standing: OnceLock<Standing>,
+    footprint: OnceLock<usize>,
 }
 
 /// Where the approvals of a request stand, whatever the time.
@@ -28,7 +29,7 @@ impl Known {
     pub(super) fn made_here() -> Self {
         Self {
             made_here: true,
-            standing: OnceLock::new(),
+            ..Self::default()
         }
     }
 
@@ -37,9 +38,15 @@ impl Known {
         *self.standing.get_or_init(work_out)
     }
 
-    /// Forgets the standing, because the request has changed.
+    /// The footprint, counted at most once for each form of a request.
+    pub(super) fn footprint(&self, count: impl FnOnce() -> usize) -> usize {
+        *self.footprint.get_or_init(count)
+    }
+
+    /// Forgets what was worked out, because the request has changed.
     pub(super) fn changed(&mut self) {
         self.standing = OnceLock::new();
+        self.footprint = OnceLock::new();
     }
 }
 

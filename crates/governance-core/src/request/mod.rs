@@ -343,11 +343,13 @@ impl MutationRequest {
     /// one pass, without encoding it; meant for limits.
     #[must_use]
     pub fn footprint(&self) -> usize {
-        200 + self.proposal.footprint()
-            + self.round.footprint()
-            + self.execution.footprint()
-            + self.reason.as_ref().map_or(0, |r| r.as_str().len())
-            + self.links.supersedes.len() * 18
-            + self.decisions.iter().map(|d| d.footprint()).sum::<usize>()
+        self.known.footprint(|| {
+            200 + self.proposal.footprint()
+                + self.round.footprint()
+                + self.execution.footprint()
+                + self.reason.as_ref().map_or(0, |r| r.as_str().len())
+                + self.links.supersedes.len() * 18
+                + self.decisions.iter().map(|d| d.footprint()).sum::<usize>()
+        })
     }
 }

@@ -16,6 +16,7 @@ pub use builder::ConfigBuilder;
 pub use env::NotUnicode;
 pub use error::{ConfigError, ConfigProblem, Problem};
 pub use name::{InstanceName, InvalidName};
+pub use parse::duration;
 pub use secret::Secret;
 pub use settings::{SETTINGS, Setting};
 

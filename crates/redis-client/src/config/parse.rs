@@ -6,7 +6,13 @@ use crate::config::{Problem, Protocol, Recycle};
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
+/// Reads a duration: a whole number and a unit of `ms`, `s`, `m`, `h` or `d`. Every setting of this
+/// workspace is read so.
+///
+/// # Errors
+///
+/// [`Problem`] when it is none, or too long.
+pub fn duration(text: &str) -> Result<Duration, Problem> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| Problem::NotADuration)?;

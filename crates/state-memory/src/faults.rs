@@ -1,0 +1,68 @@
+//! Failures on demand.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
+use state_core::BackendError;
+
+/// Where the next call fails.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Before it is done: nothing was changed.
+    Before,
+    /// After it was done: the reply is lost.
+    After,
+}
+
+/// Makes calls of a store fail, for tests of what is built on it. A clone is a handle to the same.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<VecDeque<(&'static str, Fault)>>>);
+
+impl Faults {
+    /// No failures.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next call of an operation fails; more of them queue up.
+    pub fn fail_next(&self, operation: &'static str, fault: Fault) {
+        self.0.lock().push_back((operation, fault));
+    }
+
+    /// Whether every failure asked for has happened.
+    #[must_use]
+    pub fn are_used_up(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Does a step of an operation, unless it is to fail.
+    ///
+    /// # Errors
+    ///
+    /// Those of the step, and [`Unavailable`](state_core::ErrorKind::Unavailable) or
+    /// [`Timeout`](state_core::ErrorKind::Timeout) with an unknown outcome as asked for.
+    pub(crate) fn around<T, E: From<BackendError>>(
+        &self,
+        operation: &'static str,
+        step: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self.take(operation) {
+            None => step(),
+            Some(Fault::Before) => {
+                Err(BackendError::unavailable(operation, "the call fails as asked for").into())
+            }
+            Some(Fault::After) => {
+                step()?;
+                Err(BackendError::timeout(operation).outcome_is_unknown().into())
+            }
+        }
+    }
+
+    fn take(&self, operation: &'static str) -> Option<Fault> {
+        let mut next = self.0.lock();
+        let at = next.iter().position(|(name, _)| *name == operation)?;
+        next.remove(at).map(|(_, fault)| fault)
+    }
+}

@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod cache;
+pub mod event;
+pub mod lock;
+pub mod process;
+pub mod rate_limit;
+pub mod session;
+
+mod faults;
+
+pub use faults::{Fault, Faults};

@@ -1,0 +1,170 @@
+//! One module for each capability.
+
+use std::sync::Arc;
+
+use redis_client::InstanceName;
+use state_core::{
+    Capability, Namespace,
+    cache::{Cache, CacheOptions, CacheStore},
+    event::{EventOptions, EventStore, Events},
+    lock::{LockOptions, LockStore, Locks},
+    process::{ProcessOptions, ProcessStore, Processes},
+    rate_limit::{LimiterOptions, RateLimitStore, RateLimiter},
+};
+use state_memory::{
+    Faults, cache::MemoryCacheStore, event::MemoryEventStore, lock::MemoryLocks,
+    process::MemoryProcesses, rate_limit::MemoryRateLimits,
+};
+use state_redis::{
+    cache::RedisCacheStore,
+    event::RedisEventStore,
+    lock::{RedisLockOptions, RedisLocks},
+    process::RedisProcesses,
+    rate_limit::RedisRateLimits,
+};
+
+use super::instance::{Base, base, module_name};
+use crate::{
+    error::BoxError,
+    health::Health,
+    module::{Module, Provided, Scope},
+    token::{NamedTokens, Token},
+};
+
+/// How many values the twin of the cache keeps.
+const MEMORY_CACHE: usize = 100_000;
+
+/// A module that imports an instance, and exports what it builds on its base.
+fn on_base<T, F>(tokens: &NamedTokens, token: &Token<T>, build: F) -> Module
+where
+    T: Send + Sync + 'static,
+    F: Fn(&Base) -> Result<T, BoxError> + Send + Sync + 'static,
+{
+    let (instance, build) = (tokens.instance.clone(), Arc::new(build));
+    module(&tokens.instance, token).provides(token, move |scope: Scope| {
+        let (instance, build) = (instance.clone(), Arc::clone(&build));
+        async move {
+            let base = base(&scope, &instance).await?;
+            Ok(Provided::new(build(&base)?))
+        }
+    })
+}
+
+fn module<T>(instance: &InstanceName, token: &Token<T>) -> Module {
+    Module::new(token.name())
+        .imports(module_name(instance))
+        .exports(token)
+}
+
+/// Locks and leaders.
+#[must_use]
+pub fn locks(tokens: &NamedTokens, options: LockOptions) -> Module {
+    locks_on(tokens, options, RedisLockOptions::default())
+}
+
+/// Locks and leaders, with the settings that only Redis has.
+#[must_use]
+pub fn locks_on(tokens: &NamedTokens, options: LockOptions, redis: RedisLockOptions) -> Module {
+    on_base(tokens, &tokens.locks, move |base| {
+        let store: Arc<dyn LockStore> = match base {
+            Base::Redis(client) => Arc::new(RedisLocks::new((**client).clone(), redis)?),
+            Base::Memory(clock) => Arc::new(MemoryLocks::with(Arc::new(*clock), Faults::new())),
+        };
+        Ok(Locks::new(store, options)?)
+    })
+}
+
+/// Rate limits.
+#[must_use]
+pub fn rate_limit(tokens: &NamedTokens, options: LimiterOptions) -> Module {
+    on_base(tokens, &tokens.rate_limit, move |base| {
+        let store: Arc<dyn RateLimitStore> = match base {
+            Base::Redis(client) => Arc::new(RedisRateLimits::new((**client).clone())),
+            Base::Memory(clock) => {
+                Arc::new(MemoryRateLimits::with(Arc::new(*clock), Faults::new()))
+            }
+        };
+        Ok(RateLimiter::new(store, options)?)
+    })
+}
+
+/// Process state of a namespace, cut into so many shards on Redis.
+#[must_use]
+pub fn process(
+    tokens: &NamedTokens,
+    namespace: Namespace,
+    shards: u32,
+    options: ProcessOptions,
+) -> Module {
+    on_base(tokens, &tokens.process, move |base| {
+        let store: Arc<dyn ProcessStore> = match base {
+            Base::Redis(client) => {
+                let client = (**client).clone();
+                Arc::new(RedisProcesses::new(client, &namespace, shards, options)?)
+            }
+            Base::Memory(clock) => {
+                let clock = Arc::new(*clock);
+                Arc::new(MemoryProcesses::with(options, clock, Faults::new())?)
+            }
+        };
+        Ok(Processes::new(store))
+    })
+}
+
+/// Events.
+#[must_use]
+pub fn events(tokens: &NamedTokens, options: EventOptions) -> Module {
+    on_base(tokens, &tokens.events, move |base| {
+        let store: Arc<dyn EventStore> = match base {
+            Base::Redis(client) => Arc::new(RedisEventStore::new((**client).clone())),
+            Base::Memory(clock) => Arc::new(MemoryEventStore::new(Arc::new(*clock))),
+        };
+        Ok(Events::builder(store).options(options).build()?)
+    })
+}
+
+/// A cache. One that keeps values in the process too needs [`events`] of the same instance.
+#[must_use]
+pub fn cache(tokens: &NamedTokens, namespace: Namespace, options: CacheOptions) -> Module {
+    let (instance, bus) = (tokens.instance.clone(), tokens.events.clone());
+    let is_local = options.l1_capacity > 0;
+    let mut made = module(&tokens.instance, &tokens.cache);
+    if is_local {
+        made = made.imports(tokens.events.name());
+    }
+    made.provides(&tokens.cache, move |scope: Scope| {
+        let (instance, bus) = (instance.clone(), bus.clone());
+        let namespace = namespace.clone();
+        async move {
+            let store: Arc<dyn CacheStore> = match &*base(&scope, &instance).await? {
+                Base::Redis(client) => Arc::new(RedisCacheStore::new((**client).clone())),
+                Base::Memory(clock) => {
+                    Arc::new(MemoryCacheStore::new(Arc::new(*clock), MEMORY_CACHE))
+                }
+            };
+            let mut builder = Cache::builder(store, namespace.clone()).options(options);
+            if is_local {
+                let events = scope.get(&bus).await?;
+                builder = builder.bus((*events).clone(), namespace);
+            }
+            let cache = builder.build()?;
+            let closing = cache.clone();
+            Ok(Provided::closed_by(cache, || async move {
+                closing.close().await;
+                Ok(())
+            }))
+        }
+    })
+}
+
+/// The health of an instance, judged by the capabilities in use.
+#[must_use]
+pub fn health(tokens: &NamedTokens, capabilities: Vec<Capability>) -> Module {
+    on_base(tokens, &tokens.health, move |base| {
+        let client = match base {
+            Base::Redis(client) => Some(Arc::clone(client)),
+            Base::Memory(_) => None,
+        };
+        Ok(Health::new(client, capabilities.clone()))
+    })
+}

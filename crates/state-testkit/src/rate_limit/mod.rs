@@ -1,0 +1,106 @@
+//! The suite of `state_core::rate_limit`.
+
+pub mod counting;
+pub mod fronts;
+mod trial;
+
+pub use trial::{RateLimitHarness, RateLimitParts, RateLimitTrial};
+
+/// Makes one test of every case, for the harness the expression gives.
+#[macro_export]
+macro_rules! rate_limit_contract_tests {
+    ($harness:expr) => {
+        $crate::rate_limit_cases! { emit_rate_limit_tests; $harness }
+    };
+}
+
+/// Makes one test that runs all cases one after the other, for backends that are dear to start.
+#[macro_export]
+macro_rules! rate_limit_contract_in_turn {
+    ($harness:expr) => {
+        $crate::rate_limit_cases! { emit_rate_limit_turns; $harness }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! rate_limit_cases {
+    ($emit:ident; $harness:expr) => {
+        $crate::$emit! {
+            $harness;
+            counting {
+                as_many_as_the_burst_and_no_more,
+                denied_calls_can_be_repeated_in_time,
+                n_rl_5_denied_calls_cost_nothing,
+                more_than_the_most_is_never_allowed,
+                looking_costs_nothing,
+                subjects_rules_and_scopes_are_apart,
+                several_rules_take_place_together_or_not_at_all,
+                rules_of_several_kinds_count_together,
+                refunds_give_back,
+                resets_forget,
+                smaller_limit_is_not_overdrawn,
+                counters_end_by_themselves,
+                t_rl_2_many_callers_get_exactly_the_burst,
+                n_rl_12_limits_are_kept_within_milliseconds,
+            }
+            fronts {
+                remembered_denials_ask_nobody,
+                smaller_costs_ask_again,
+                deny_cache_can_be_off,
+                silent_backend_is_answered_for_openly,
+                silent_backend_is_answered_for_with_a_denial,
+                n_rl_11_local_share_is_a_share,
+                bad_arguments_are_refused,
+                each_outcome_is_observed_once,
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_rate_limit_tests {
+    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        fn rate_limit_harness() -> impl $crate::rate_limit::RateLimitHarness {
+            $harness
+        }
+
+        $(mod $group {
+            $(#[test]
+            fn $case() {
+                $crate::suite::run_stepwise(async {
+                    let harness = super::rate_limit_harness();
+                    let trial = $crate::rate_limit::RateLimitTrial::begin(&harness).await;
+                    $crate::rate_limit::$group::$case(&trial).await;
+                });
+            })+
+        })+
+
+        #[test]
+        fn every_case_is_listed() {
+            $($crate::suite::assert_complete(
+                $crate::rate_limit::$group::SOURCE,
+                &[$(stringify!($case)),+],
+            );)+
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_rate_limit_turns {
+    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        #[test]
+        fn every_case_in_turn() {
+            $crate::suite::run_stepwise(async {
+                let harness = $harness;
+                $($(
+                    println!("{}::{}", stringify!($group), stringify!($case));
+                    let trial = $crate::rate_limit::RateLimitTrial::begin(&harness).await;
+                    $crate::rate_limit::$group::$case(&trial).await;
+                )+)+
+            });
+        }
+    };
+}
