@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use cluster::Cluster;
 pub use poll::{PATIENCE, poll_until};
-pub use proxy::{Fault, FaultProxy};
+pub use proxy::{Fault, FaultProxy, Side};
 pub use sentinel::Sentinel;
 pub use server::{Options, Persistence, Server};
 
