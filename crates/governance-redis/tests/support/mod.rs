@@ -5,11 +5,9 @@
     reason = "every test is a crate of its own and uses a part of it"
 )]
 
-use std::sync::Arc;
+pub mod topology;
 
-use governance_core::Provider;
 use governance_redis::{Durability, RedisStore, RedisStoreOptions, Strictness};
-use governance_testkit::{ProviderHarness, async_trait};
 use redis_client::{Client, Config};
 use redis_harness::{Options, Persistence, Server, unique_prefix};
 
@@ -36,42 +34,4 @@ pub async fn open(url: &str, options: &RedisStoreOptions) -> RedisStore {
     RedisStore::connect(client(url).await, options.clone())
         .await
         .expect("a store")
-}
-
-/// Stores of the suite, cut into so many partitions.
-pub struct Standalone(pub u16);
-
-/// A server of its own, and how its store is opened.
-pub struct Guard {
-    pub server: Server,
-    pub options: RedisStoreOptions,
-}
-
-impl Standalone {
-    async fn start(&self, options: RedisStoreOptions) -> (Arc<dyn Provider>, Guard) {
-        let guard = Guard {
-            server: server(Persistence::None).await,
-            options: options.partitions(self.0),
-        };
-        let store = open(guard.server.url(), &guard.options).await;
-        (Arc::new(store), guard)
-    }
-}
-
-#[async_trait]
-impl ProviderHarness for Standalone {
-    type Guard = Guard;
-
-    async fn fresh(&self) -> (Arc<dyn Provider>, Guard) {
-        self.start(options()).await
-    }
-
-    async fn reopen(&self, guard: &Guard) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(open(guard.server.url(), &guard.options).await))
-    }
-
-    async fn fresh_with_feed(&self, events: usize) -> Option<(Arc<dyn Provider>, Guard)> {
-        let events = u64::try_from(events).ok()?;
-        Some(self.start(options().feed_capacity(events)).await)
-    }
 }
