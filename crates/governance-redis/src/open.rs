@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use futures_util::{FutureExt as _, future::try_join_all};
+use parking_lot::Mutex;
 use redis_client::{
     AppendFsync, Client, ClientError, InvalidPrefix, KeyPrefix, Operation, Role, ServerFacts,
     Version, redis,
@@ -176,15 +177,22 @@ impl RedisStore {
         // its own type, deeper than the compiler follows.
         let warnings = examine(&client.probe().boxed().await?, &options)?;
         let layout = layout(&client, &prefix, wanted).boxed().await?;
+        let client = &client;
         let partitions = (0..wanted).zip(&layout.tags).map(|(number, tag)| {
-            partition(&client, number, PartitionKeys::new(&prefix, tag)).boxed()
+            let keys = PartitionKeys::new(&prefix, tag);
+            async move {
+                let (fence, counters) = partition(client, number, &keys).await?;
+                Ok::<_, OpenError>(Partition::new(number, keys, fence, counters))
+            }
+            .boxed()
         });
         let partitions = try_join_all(partitions).await?;
         Ok(Self {
             shared: Arc::new(Shared {
                 documents: Documents::new(options.cache_bytes),
                 slots: Slots::new(SLOTS_KEPT),
-                client,
+                regressed: Mutex::default(),
+                client: client.clone(),
                 prefix,
                 options,
                 partitions,
@@ -239,8 +247,8 @@ async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layo
 async fn partition(
     client: &Client,
     number: u16,
-    keys: PartitionKeys,
-) -> Result<Partition, OpenError> {
+    keys: &PartitionKeys,
+) -> Result<(Fence, Counters), OpenError> {
     let mut mget = redis::cmd("MGET");
     mget.arg(&keys.fence).arg(&keys.counters);
     let read = Operation::read("open");
@@ -264,7 +272,31 @@ async fn partition(
         None => Fence::FIRST,
     };
     let counters = Counters::read(counters.as_deref())?;
-    Ok(Partition::new(number, keys, fence, counters))
+    Ok((fence, counters))
+}
+
+/// What is found of the partitions of a store that was open; an empty server is set up.
+pub(crate) async fn found(
+    client: &Client,
+    prefix: &KeyPrefix,
+    partitions: &[Partition],
+) -> Result<Vec<(Fence, Counters)>, OpenError> {
+    let wanted = u16::try_from(partitions.len()).unwrap_or(u16::MAX);
+    let layout = layout(client, prefix, wanted).boxed().await?;
+    let known = partitions.iter().zip(&layout.tags);
+    let found = known.map(|(known, tag)| {
+        let keys = PartitionKeys::new(prefix, tag);
+        async move {
+            if keys.fence.as_str() != known.keys.fence.as_str() {
+                return Err(OpenError::Damaged {
+                    detail: format!("partition {} is at other keys than before", known.number),
+                });
+            }
+            partition(client, known.number, &keys).await
+        }
+        .boxed()
+    });
+    try_join_all(found).await
 }
 
 /// What the servers cannot keep. What cannot work at all is an error whatever the strictness.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use governance_core::{MutationRequest, RequestId, Slot, StoreError, StoreErrorKind, Timestamp};
+use parking_lot::Mutex;
 use redis_client::{
     Client, KeyPrefix, Operation, ScriptCall,
     redis::{self, Cmd, FromRedisValue, Value},
@@ -20,6 +21,7 @@ use crate::{
     open::Warning,
     options::{Durability, RedisStoreOptions},
     partition::{Hint, Partition},
+    regress::StoreRegressed,
 };
 
 pub(crate) struct Shared {
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) documents: Documents,
     pub(crate) slots: Slots,
     pub(crate) warnings: Vec<Warning>,
+    /// What was noticed of a store that went backwards, until somebody accepts it.
+    pub(crate) regressed: Mutex<Option<StoreRegressed>>,
 }
 
 /// How often a step is put together anew because ordinals or layout had moved.
@@ -104,13 +108,87 @@ impl Shared {
 
     /// The request as it is stored now.
     pub(crate) async fn read(&self, id: &RequestId) -> Result<Option<Arc<Stored>>, RedisError> {
+        let before = self.documents.get(id, |stored| stored.bytes);
         match self.frame(id).await? {
-            Some(frame) => self.take_in(*id, &frame).map(Some),
+            Some(frame) => {
+                let stored = self.take_in(*id, &frame)?;
+                if !lost(before.as_deref(), &stored) {
+                    return Ok(Some(stored));
+                }
+                // A master that was deposed may have answered; a write reaches only the master.
+                self.reach_master(self.partition(id.slot())).await?;
+                let again = self.frame(id).await?;
+                let again = again.map(|frame| self.take_in(*id, &frame)).transpose()?;
+                if let Some(again) = &again {
+                    self.check_request(before.as_deref(), again)?;
+                }
+                Ok(again)
+            }
             None => {
                 self.documents.forget(id);
                 Ok(None)
             }
         }
+    }
+
+    /// Notes that the store went backwards: nothing that was known counts any more.
+    pub(crate) fn noticed(&self, what: StoreRegressed) -> RedisError {
+        self.regressed.lock().get_or_insert(what);
+        self.forget_everything();
+        what.into()
+    }
+
+    pub(crate) fn forget_everything(&self) {
+        self.documents.clear();
+        self.slots.clear();
+    }
+
+    /// Takes up counters that the server told after `before` was taken.
+    pub(crate) fn learn(
+        &self,
+        partition: &Partition,
+        before: Hint,
+        told: Hint,
+    ) -> Result<(), RedisError> {
+        partition.learn(before, told).map_err(|error| match error {
+            RedisError::Regressed(what) => self.noticed(what),
+            other => other,
+        })
+    }
+
+    /// Compares a request with what was known of it before the server was asked.
+    pub(crate) fn check_request(
+        &self,
+        before: Option<&Stored>,
+        now: &Stored,
+    ) -> Result<(), RedisError> {
+        if lost(before, now) {
+            return Err(self.noticed(StoreRegressed::Request));
+        }
+        Ok(())
+    }
+
+    /// Writes nothing, where the master of a partition is: it tells a store that went backwards
+    /// from an answer of a server that does not know yet that it is no master any more.
+    async fn reach_master(&self, partition: &Partition) -> Result<(), RedisError> {
+        if self.regressed.lock().is_some() {
+            return Ok(());
+        }
+        self.apply(partition, &Step::default()).await.map(drop)
+    }
+
+    /// For reads: takes up counters that the server told after `before` was taken.
+    pub(crate) async fn learn_read(
+        &self,
+        partition: &Partition,
+        before: Hint,
+        told: Hint,
+    ) -> Result<(), RedisError> {
+        if self.regressed.lock().is_some() || partition.learn(before, told).is_ok() {
+            return Ok(());
+        }
+        self.reach_master(partition).await?;
+        Err(RedisError::Stale)
     }
 
     /// Decodes a frame that was just read, and remembers it.
@@ -164,6 +242,9 @@ impl Shared {
         step: &Step,
     ) -> Result<Answer, RedisError> {
         for _ in 0..ATTEMPTS {
+            if let Some(what) = *self.regressed.lock() {
+                return Err(what.into());
+            }
             let (fence, before) = (partition.fence(), partition.hint());
             let (call, names) = step.call(partition, fence, before, self.options.feed_capacity)?;
             let value: Value = match self.options.durability {
@@ -187,11 +268,13 @@ impl Shared {
                     entries,
                 } => {
                     let created = step.records.iter().any(|record| record.before.is_none());
+                    let more = u64::try_from(step.records.len()).unwrap_or(1).max(1) - 1;
                     let told = Hint {
                         ordinals: ordinal + u64::from(created),
+                        stamp: stamp + more,
                         entries,
                     };
-                    partition.learn(before, told)?;
+                    self.learn(partition, before, told)?;
                     for name in names {
                         partition.mark_listed(fence.generations(), &name);
                     }
@@ -201,7 +284,8 @@ impl Shared {
                         entries,
                     });
                 }
-                Answer::Chunk(told) => partition.learn(before, told)?,
+                Answer::Chunk(told) => self.learn(partition, before, told)?,
+                Answer::Regressed => return Err(self.noticed(StoreRegressed::Writes)),
                 Answer::Fenced(told) => self.follow(partition, fence, told).await?,
                 answer => return Ok(answer),
             }
@@ -238,7 +322,7 @@ impl Shared {
         };
         if told.epoch <= known.epoch {
             // Epochs only rise; a lower one is of another life of the server.
-            return Err(RedisError::LayoutLost);
+            return Err(self.noticed(StoreRegressed::Writes));
         }
         partition.learn_fence(told);
         Ok(())
@@ -250,18 +334,19 @@ impl Shared {
         let mut get = redis::cmd("GET");
         get.arg(key);
         let text: Option<String> = self.query(FENCE, key, &get).await?;
-        let text = text.ok_or(RedisError::LayoutLost)?;
+        let text = text.ok_or_else(|| self.noticed(StoreRegressed::LayoutGone))?;
         text.parse().map_err(|_| RedisError::Fenced)
     }
 
     /// For reads: takes up the fence a reply came with. True if the reply is of the layout that
     /// was assumed.
     pub(crate) fn is_current(
+        &self,
         partition: &Partition,
         assumed: Fence,
         told: Option<&Bytes>,
     ) -> Result<bool, RedisError> {
-        let text = told.ok_or(RedisError::LayoutLost)?;
+        let text = told.ok_or_else(|| self.noticed(StoreRegressed::LayoutGone))?;
         let told: Fence = std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse().ok())
@@ -269,8 +354,12 @@ impl Shared {
         if told == assumed {
             return Ok(true);
         }
+        if self.regressed.lock().is_some() {
+            partition.set_fence(told);
+            return Ok(false);
+        }
         if told.epoch < assumed.epoch {
-            return Err(RedisError::LayoutLost);
+            return Err(self.noticed(StoreRegressed::Writes));
         }
         partition.learn_fence(told);
         Ok(false)
@@ -301,6 +390,14 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Whether a request has gone backwards. One that was purged and created again has another ordinal.
+fn lost(before: Option<&Stored>, now: &Stored) -> bool {
+    before.is_some_and(|before| {
+        before.ordinal == now.ordinal
+            && (before.stamp != now.stamp || before.request.revision() > now.request.revision())
+    })
 }
 
 /// Takes a frame and its document apart.

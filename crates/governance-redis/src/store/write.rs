@@ -114,6 +114,8 @@ impl RedisStore {
                         return Err(not_found(port, &id));
                     }
                     let stored = shared.take_in(id, &stored).map_err(wrap)?;
+                    let before = known[record].as_ref().map(|known| &*known.stored);
+                    shared.check_request(before, &stored).map_err(wrap)?;
                     known[record] = Some(Known {
                         stored,
                         fresh: true,
