@@ -51,6 +51,7 @@ pub struct FaultProxy {
 
 #[derive(Debug)]
 struct Shared {
+    server: watch::Sender<u16>,
     fault: watch::Sender<Fault>,
     /// Faults that end a connection happen so often, then not any more.
     cuts_left: Mutex<Option<u32>>,
@@ -75,6 +76,7 @@ impl FaultProxy {
             .unwrap_or_else(|error| panic!("no address: {error}"))
             .port();
         let shared = Arc::new(Shared {
+            server: watch::Sender::new(server),
             fault: watch::Sender::new(Fault::None),
             cuts_left: Mutex::new(None),
             cuts_done: watch::Sender::new(0),
@@ -82,7 +84,7 @@ impl FaultProxy {
             hold: Mutex::new(None),
             held: watch::Sender::new(false),
         });
-        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&shared)));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self {
             port,
             shared,
@@ -114,6 +116,11 @@ impl FaultProxy {
         self.shared.fault.send_replace(fault);
     }
 
+    /// Connections from now on go to the server on another port, as after a failover.
+    pub fn redirect(&self, server: u16) {
+        self.shared.server.send_replace(server);
+    }
+
     /// How many pieces clients have sent. With one client that waits for every answer these are
     /// its commands, or pipelines of them.
     #[must_use]
@@ -125,6 +132,12 @@ impl FaultProxy {
     pub fn hold_at(&self, step: u32, side: Side) {
         *self.shared.steps.lock() = 0;
         *self.shared.hold.lock() = Some((step, side));
+        self.shared.held.send_replace(false);
+    }
+
+    /// Connections that stand still end; new ones are not held.
+    pub fn let_go(&self) {
+        *self.shared.hold.lock() = None;
         self.shared.held.send_replace(false);
     }
 
@@ -166,6 +179,11 @@ impl Shared {
         stands
     }
 
+    async fn until_let_go(&self) {
+        // The sender is here, so there is always one.
+        let _ = self.held.subscribe().wait_for(|held| !*held).await;
+    }
+
     /// Whether this connection is to be cut for this fault now.
     fn takes_cut(&self, fault: Fault) -> bool {
         let mut left = self.cuts_left.lock();
@@ -183,11 +201,12 @@ impl Shared {
     }
 }
 
-async fn accept(listener: TcpListener, server: u16, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
         if shared.fault() == Fault::Refuse {
             continue;
         }
+        let server = *shared.server.borrow();
         let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
             continue;
         };
@@ -213,7 +232,7 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shar
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         *shared.steps.lock() += 1;
         if shared.stands_still(Side::BeforeForward) {
-            std::future::pending::<()>().await;
+            return shared.until_let_go().await;
         }
         match shared.fault() {
             Fault::None | Fault::CutBeforeReply | Fault::Refuse => {}
@@ -232,7 +251,7 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Share
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         if shared.stands_still(Side::BeforeReply) {
-            std::future::pending::<()>().await;
+            return shared.until_let_go().await;
         }
         if shared.fault() == Fault::CutBeforeReply && shared.takes_cut(Fault::CutBeforeReply) {
             return;

@@ -5,6 +5,7 @@
     reason = "every test is a crate of its own and uses a part of it"
 )]
 
+pub mod load;
 pub mod topology;
 
 use governance_redis::{Durability, RedisStore, RedisStoreOptions, Strictness};
