@@ -11,12 +11,13 @@
 -- ARGV  1 fence, 2 length of the feed, 3 chunk of the ordinal (create) or '', 4 journal chunk,
 --       5 records (0..4), 6 states (0 or 1), 7 to 9 counters as they are known: ordinals, last
 --       stamp, journal entries;
---       for every record 17: first 72 bytes that are stored ('' for a create), frame ('' to remove), event
+--       for every record 17: first 72 bytes that are stored ('' for a create), frame ('' to remove, '=' to keep what is there), event
 --       ('' for none), id, first decision, decisions, deadline, digest of the idempotency key or '',
 --       COUNTS: bits to set, bits to clear, bits to clear in chunks that are full, ordinal sets to
 --       add to and to remove from, inboxes to add to and to remove from, due sets to add to and to
 --       remove from;
---       for the state 3: version that is stored (8 bytes, or '' for none), record, event;
+--       for the state 3: version that is stored (8 bytes, or '' for none), record ('=' to keep what is there), event
+--       ('' for none);
 --       then the names for the dictionaries: number of dictionaries, which are the last keys, and
 --       the names.
 -- Reply OK, ordinal, stamp, journal entries | CONFLICT, record from 0, stored frame |
@@ -106,7 +107,7 @@ for i = 1, records do
     call('XADD', KEYS[3], 'MAXLEN', trim, ARGV[2], '*', 'e', event)
   end
 end
-if states == 1 then
+if states == 1 and ARGV[arg] ~= '' then
   call('XADD', KEYS[3], 'MAXLEN', trim, ARGV[2], '*', 'e', ARGV[arg])
 end
 
@@ -147,7 +148,7 @@ for i = 1, records do
           call('HDEL', KEYS[key], digest)
         end
       end
-    else
+    elseif frame ~= '=' then
       call('SET', KEYS[key], frame)
     end
   end
@@ -214,7 +215,9 @@ if records == 0 then
 end
 if states == 1 then
   key = key + 1
-  call('SET', KEYS[key], ARGV[arg + 2])
+  if ARGV[arg + 2] ~= '=' then
+    call('SET', KEYS[key], ARGV[arg + 2])
+  end
   arg = arg + 3
 end
 local names = #ARGV - arg - 1

@@ -67,6 +67,9 @@ pub(crate) struct StateRecordWrite {
     pub(crate) event: Vec<u8>,
 }
 
+/// Instead of a record: it is compared, and kept as it is.
+pub(crate) const KEEP: &[u8] = b"=";
+
 /// One step: up to four requests and a state of one partition.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Step {

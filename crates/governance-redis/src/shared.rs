@@ -12,7 +12,7 @@ use redis_client::{
 };
 
 use crate::{
-    apply::{Answer, Step},
+    apply::{After, Answer, Before, KEEP, RecordWrite, StateRecordWrite, Step},
     cache::{Documents, Slots, Stored},
     codec::{self, Frame, Head},
     error::{RedisError, UnreadableRequest},
@@ -34,6 +34,13 @@ pub(crate) struct Shared {
     pub(crate) warnings: Vec<Warning>,
     /// What was noticed of a store that went backwards, until somebody accepts it.
     pub(crate) regressed: Mutex<Option<StoreRegressed>>,
+}
+
+/// What a write found done already.
+pub(crate) enum Found<'a> {
+    Request(&'a Stored),
+    /// The key of the state and its version.
+    State(redis_client::Key, u64),
 }
 
 /// How often a step is put together anew because ordinals or layout had moved.
@@ -365,12 +372,50 @@ impl Shared {
         Ok(false)
     }
 
-    /// A write that was found done already proves nothing about its replicas: this waits for them.
-    pub(crate) async fn confirm(&self, partition: &Partition) -> Result<(), RedisError> {
-        if let Durability::Replicated { .. } = self.options.durability {
-            self.apply(partition, &Step::default()).await?;
+    /// A write that was found done already proves nothing about its replicas, and a master that
+    /// was deposed may have told of it: this compares it at the master, and waits for replicas.
+    pub(crate) async fn confirm(
+        &self,
+        partition: &Partition,
+        found: Found<'_>,
+    ) -> Result<(), RedisError> {
+        let Durability::Replicated { replicas, .. } = self.options.durability else {
+            return Ok(());
+        };
+        let mut step = Step::default();
+        match found {
+            Found::Request(stored) => step.records.push(RecordWrite {
+                id: *stored.request.id(),
+                before: Some(Before {
+                    block: stored.block,
+                    ordinal: stored.ordinal,
+                    index: Arc::clone(&stored.index),
+                }),
+                after: Some(After {
+                    frame: KEEP.to_vec(),
+                    index: Arc::clone(&stored.index),
+                }),
+                event: Vec::new(),
+                decisions: (0, 0),
+                in_full: false,
+            }),
+            Found::State(key, version) => {
+                step.state = Some(StateRecordWrite {
+                    key,
+                    expected: version,
+                    record: KEEP.to_vec(),
+                    event: Vec::new(),
+                });
+            }
         }
-        Ok(())
+        match self.apply(partition, &step).await? {
+            Answer::Done { .. } => Ok(()),
+            // Changed since, or not there: the next try finds out which.
+            _ => Err(RedisError::NotConfirmed {
+                confirmed: 0,
+                wanted: replicas,
+            }),
+        }
     }
 
     /// The server's time. In a cluster that of one node, the same for everybody.

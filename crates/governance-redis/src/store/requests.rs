@@ -17,6 +17,7 @@ use crate::{
     error::RedisError,
     index::{IndexRecord, key_digest},
     layout::Layout,
+    shared::Found,
 };
 
 const GET_MANY: Operation = Operation::read("get_many");
@@ -71,7 +72,8 @@ impl RequestStore for RedisStore {
                 Answer::Duplicate(other) => {
                     // Purged between the two steps if it is not there: then the key is free.
                     if let Some(stored) = shared.read(&other).await.map_err(wrap)? {
-                        shared.confirm(partition).await.map_err(wrap)?;
+                        let found = Found::Request(&stored);
+                        shared.confirm(partition, found).await.map_err(wrap)?;
                         return Ok(Creation::Existing(Arc::clone(&stored.request)));
                     }
                 }
@@ -242,7 +244,7 @@ impl RedisStore {
         }
         let partition = self.shared.partition(request.id().slot());
         self.shared
-            .confirm(partition)
+            .confirm(partition, Found::Request(stored))
             .await
             .map_err(|error| error.at("create"))?;
         Ok(Creation::Existing(Arc::clone(&stored.request)))

@@ -18,7 +18,7 @@ use crate::{
     error::RedisError,
     index::IndexRecord,
     partition::Partition,
-    shared::Shared,
+    shared::{Found, Shared},
 };
 
 const READ: Operation = Operation::read("read_before_write");
@@ -87,7 +87,8 @@ impl RedisStore {
                         continue 'attempts;
                     }
                     Verdict::Done(written) => {
-                        shared.confirm(partition).await.map_err(wrap)?;
+                        let found = Found::Request(&found.stored);
+                        shared.confirm(partition, found).await.map_err(wrap)?;
                         return Ok(written);
                     }
                 }
