@@ -379,3 +379,45 @@ fn persistence(server: &ServerFacts, tier: Durability) -> Option<Warning> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(info: &str) -> Result<Vec<Warning>, OpenError> {
+        let options = RedisStoreOptions::default().durability(Durability::Memory, Strictness::Warn);
+        examine(&[ServerFacts::of_info(info)], &options)
+    }
+
+    #[test]
+    fn versions_are_judged_by_what_the_server_tells() {
+        for (version, too_old) in [
+            ("6.2.14", true),
+            ("5.0.0", true),
+            ("7.0.0", false),
+            ("7.4.1", false),
+            ("8.0.0", false),
+        ] {
+            let told = judged(&format!("redis_version:{version}\r\nrole:master\r\n"));
+            let error = told.err();
+            assert_eq!(error.is_some(), too_old, "{version}");
+            if let Some(error) = error {
+                assert_eq!(error.code(), "open.too_old");
+                let text = error.to_string();
+                assert!(text.contains(version) && text.contains("7.0"), "{text}");
+            }
+        }
+        // A server that may not be asked is taken as right.
+        assert!(judged("").is_ok_and(|warnings| warnings.is_empty()));
+    }
+
+    #[test]
+    fn a_replica_is_refused_and_an_evicting_server_is_warned_of() {
+        let replica = judged("redis_version:7.2.0\r\nrole:slave\r\n");
+        assert!(matches!(replica, Err(OpenError::ReadOnlyReplica)));
+        let info = "redis_version:7.2.0\r\nrole:master\r\nmaxmemory_policy:volatile-ttl\r\n";
+        let warnings = judged(info).unwrap_or_default();
+        let codes: Vec<_> = warnings.iter().map(Warning::code).collect();
+        assert_eq!(codes, ["durability.eviction"]);
+    }
+}

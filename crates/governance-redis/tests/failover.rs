@@ -100,6 +100,7 @@ async fn write(
     (all, count)
 }
 
+#[expect(clippy::print_stdout, reason = "the counts are what it is run for")]
 async fn fail_over_under_load(tier: Durability) -> Count {
     let sentinel = Sentinel::start().await;
     if matches!(tier, Durability::Fsync1s | Durability::FsyncAlways) {

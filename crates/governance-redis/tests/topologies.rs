@@ -74,7 +74,7 @@ impl Traffic {
         let seeds = stores.iter().zip(1..);
         let writers = seeds.map(|(store, seed)| {
             let (store, stop) = (store.clone(), Arc::clone(&stop));
-            tokio::spawn(lives(store, seed, stop))
+            tokio::spawn(lives(store, seed, usize::MAX, stop))
         });
         let readers = stores.iter().map(|store| {
             let (store, stop) = (store.clone(), Arc::clone(&stop));

@@ -72,7 +72,7 @@ async fn damage_under_traffic_is_found_told_and_repaired() {
     let mut writers = Vec::new();
     for seed in [11, 12] {
         let store = open(server.url(), &options).await;
-        writers.push(tokio::spawn(lives(store, seed, Arc::clone(&stop))));
+        writers.push(tokio::spawn(lives(store, seed, 150, Arc::clone(&stop))));
     }
     // A document is damaged, an index entry is gone, one leads to nobody, and a key is a stranger's.
     run(&server, &[b"SETRANGE", &record, b"400", b"damage"]).await;

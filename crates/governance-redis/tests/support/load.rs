@@ -82,11 +82,11 @@ impl Life {
     }
 }
 
-/// Lives one after the other, until told to stop; all of them were acknowledged.
-pub async fn lives(store: RedisStore, seed: u64, stop: Arc<AtomicBool>) -> Vec<Life> {
+/// Lives one after the other, until told to stop or there are so many; all of them were acknowledged.
+pub async fn lives(store: RedisStore, seed: u64, most: usize, stop: Arc<AtomicBool>) -> Vec<Life> {
     let ids = SeededIds::new(seed);
     let mut lived = Vec::new();
-    while !stop.load(Ordering::Acquire) {
+    while !stop.load(Ordering::Acquire) && lived.len() < most {
         let life = Life::new(&ids, &format!("state-{seed}-{}", lived.len()));
         life.live(&store).await;
         lived.push(life);
