@@ -318,7 +318,9 @@ async fn what_was_acknowledged_survives_a_crash() {
 #[tokio::test]
 async fn a_paused_server_leaves_writes_unknown_until_it_goes_on() {
     let mut server = server(Persistence::None).await;
-    let store = open(server.url(), &options()).await;
+    let impatient = Config::builder().address(server.url()).build().unwrap();
+    let client = Client::connect(impatient).await.unwrap();
+    let store = RedisStore::connect(client, options()).await.unwrap();
     let ids = SeededIds::new(7);
     let warm = request(&ids);
     store.create(Arc::clone(&warm)).await.unwrap();

@@ -8,8 +8,10 @@
 pub mod load;
 pub mod topology;
 
+use std::time::Duration;
+
 use governance_redis::{Durability, RedisStore, RedisStoreOptions, Strictness};
-use redis_client::{Client, Config};
+use redis_client::{Client, Config, ConfigBuilder};
 use redis_harness::{Options, Persistence, Server, unique_prefix};
 
 /// A server with nothing to warn about.
@@ -23,9 +25,17 @@ pub fn options() -> RedisStoreOptions {
         .durability(Durability::Memory, Strictness::Refuse)
 }
 
+/// Waits long for answers: a busy machine is not a failure.
+pub fn patient(config: ConfigBuilder) -> ConfigBuilder {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    config
+        .dial_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .write_timeout(PATIENCE)
+}
+
 pub async fn client(url: &str) -> Client {
-    let config = Config::builder()
-        .address(url)
+    let config = patient(Config::builder().address(url))
         .build()
         .expect("a configuration");
     Client::connect(config).await.expect("a client")

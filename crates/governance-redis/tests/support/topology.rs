@@ -11,7 +11,7 @@ use redis_client::{Client, Config, ConfigBuilder};
 use redis_harness::{Cluster, Persistence, Sentinel, Server};
 use tokio::sync::OnceCell;
 
-use super::options;
+use super::{options, patient};
 
 static SERVER: OnceCell<Server> = OnceCell::const_new();
 static SENTINEL: OnceCell<Sentinel> = OnceCell::const_new();
@@ -33,7 +33,7 @@ pub fn at_sentinel(sentinel: &Sentinel) -> ConfigBuilder {
 
 pub fn at_cluster(cluster: &Cluster) -> ConfigBuilder {
     let config = Config::builder().cluster();
-    cluster.urls().fold(config, ConfigBuilder::address)
+    patient(cluster.urls().fold(config, ConfigBuilder::address))
 }
 
 /// A store through a client of its own.
@@ -58,9 +58,9 @@ impl On {
         match self {
             Self::Standalone(_) => {
                 let server = SERVER.get_or_init(async || Server::start(Persistence::None).await);
-                Config::builder().address(server.await.url())
+                patient(Config::builder().address(server.await.url()))
             }
-            Self::Sentinel(_) => at_sentinel(SENTINEL.get_or_init(Sentinel::start).await),
+            Self::Sentinel(_) => patient(at_sentinel(SENTINEL.get_or_init(Sentinel::start).await)),
             Self::Cluster(_) => at_cluster(
                 CLUSTER
                     .get_or_init(async || Cluster::start(3, 1).await)
