@@ -74,6 +74,11 @@ impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
         halves.young.insert(key, value);
     }
 
+    pub(crate) fn clear(&self) {
+        let mut halves = self.halves.lock();
+        (halves.young, halves.old, halves.weight) = Default::default();
+    }
+
     pub(crate) fn forget(&self, key: &K) {
         let mut halves = self.halves.lock();
         halves.young.remove(key);

@@ -93,15 +93,16 @@ async fn once(
     let (values, members) = try_join(values, try_join_all(members)).await?;
     let mut values = values.into_iter();
     let told = values.next().flatten();
-    if !Shared::is_current(partition, fence, told.as_ref())? {
+    if !shared.is_current(partition, fence, told.as_ref())? {
         return Ok(None);
     }
     let counters = Counters::read(values.next().flatten().as_deref())?;
     let told = Hint {
         ordinals: counters.ordinals,
+        stamp: counters.stamp,
         entries: counters.entries,
     };
-    partition.learn(hint, told)?;
+    shared.learn_read(partition, hint, told).await?;
     let mut operands = Operands {
         live: HashMap::new(),
         terms: members.into_iter().collect(),

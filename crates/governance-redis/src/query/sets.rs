@@ -75,7 +75,7 @@ pub(super) async fn read(
         ];
         let (sets, about) =
             try_join(try_join_all(sets), shared.mget(SETS, partition, &about)).await?;
-        if !Shared::is_current(partition, fence, about.first().and_then(Option::as_ref))? {
+        if !shared.is_current(partition, fence, about.first().and_then(Option::as_ref))? {
             continue;
         }
         let counters = about.get(1).and_then(Option::as_ref);
