@@ -15,7 +15,8 @@ use crate::{
 /// backup, an empty server. It is the cause of the error of whoever notices.
 ///
 /// From then on the handle refuses writes, before anything is written, and its cache is empty.
-/// Reads go on with what is there, so it can be looked at and compared. Writes go on after
+/// Reads go on with what is there, so it can be looked at and compared; where the layout is gone
+/// there is nothing to read, and they say so. Writes go on after
 /// [`RedisStore::accept_regression`], or through a store that is opened anew.
 ///
 /// ```

@@ -190,8 +190,9 @@ async fn an_emptied_server_is_told_and_begins_anew_when_accepted() {
         let listing = other.requests(&RequestQuery::all_tenants(), &page).await;
         is_regressed(&listing.unwrap_err(), StoreRegressed::LayoutGone);
         let error = store.read(Some(&head), 10).await.unwrap_err();
-        is_regressed(&error, StoreRegressed::Feed);
-        assert_eq!(store.get(life.id()).await.unwrap(), None);
+        is_regressed(&error, StoreRegressed::LayoutGone);
+        let error = store.get(life.id()).await.unwrap_err();
+        is_regressed(&error, StoreRegressed::LayoutGone);
 
         // The first one sets the store up again, others find it.
         for store in [&store, &other] {
