@@ -28,12 +28,12 @@ impl Subject {
     fn measure(
         self,
         requests: usize,
-        redis_url: Option<&str>,
+        redis: &redis::Choice,
         outcome: &mut Outcome,
     ) -> anyhow::Result<()> {
         match self {
             Self::Memory => memory::measure(requests, outcome),
-            Self::Redis => redis::measure(requests, redis_url, outcome),
+            Self::Redis => redis::measure(requests, redis, outcome),
         }
     }
 }
@@ -47,10 +47,8 @@ struct Arguments {
     /// How many pending requests the large store has.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=50_000_000))]
     requests: u64,
-    /// Measure Redis on this server, not on one that is started for it. What is written there is
-    /// removed at the end.
-    #[arg(long)]
-    redis_url: Option<String>,
+    #[command(flatten)]
+    redis: redis::Choice,
     /// Print one JSON object as the last line.
     #[arg(long)]
     json: bool,
@@ -65,7 +63,7 @@ fn main() -> anyhow::Result<()> {
     };
     let mut outcome = Outcome::default();
     for subject in subjects {
-        subject.measure(requests, arguments.redis_url.as_deref(), &mut outcome)?;
+        subject.measure(requests, &arguments.redis, &mut outcome)?;
     }
     let mut out = io::stdout().lock();
     outcome.print(&mut out)?;

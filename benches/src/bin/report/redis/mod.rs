@@ -16,61 +16,100 @@ mod throughput;
 mod update;
 
 use anyhow::Result;
+use clap::{Args, ValueEnum};
 use redis_client::redis;
 
-use self::{
-    place::Place,
-    stock::{Load, Stock},
-};
+use self::{place::Place, stock::Stock};
 use crate::outcome::Outcome;
+
+/// What of it is measured, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// Measure Redis on this server, not on one that is started for it. What is written there is
+    /// removed at the end.
+    #[arg(long)]
+    redis_url: Option<String>,
+    /// Measure only these parts of Redis.
+    #[arg(long, value_delimiter = ',')]
+    parts: Vec<Part>,
+}
+
+/// A part of what is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Reading one request.
+    Get,
+    /// Pages of 50.
+    Pages,
+    /// What somebody else feels.
+    Bystander,
+    /// The inbox, against the origin's way.
+    Origin,
+    /// The inbox over 16 and 64 partitions.
+    Partitions,
+    /// One change.
+    Update,
+    /// Changes of 64 tasks.
+    Throughput,
+}
 
 /// Requests of the small store that pages of the large one are compared with.
 const SMALL: usize = 10_000;
 /// The large store is so much larger than the one whose name says 100 000.
 const MIDDLE: usize = 10;
 
-pub(crate) fn measure(requests: usize, url: Option<&str>, outcome: &mut Outcome) -> Result<()> {
+pub(crate) fn measure(requests: usize, choice: &Choice, outcome: &mut Outcome) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let place = Place::open(url).await?;
-        let measured = measure_on(&place, requests, outcome).await;
+        let place = Place::open(choice.redis_url.as_deref()).await?;
+        let measured = measure_on(&place, requests, choice, outcome).await;
         place.clean().await?;
         measured
     })
 }
 
-async fn measure_on(place: &Place, requests: usize, outcome: &mut Outcome) -> Result<()> {
+async fn measure_on(
+    place: &Place,
+    requests: usize,
+    choice: &Choice,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let wants = |part: Part| choice.parts.is_empty() || choice.parts.contains(&part);
     let middle = (requests / MIDDLE).max(SMALL);
-    let small = Stock::fill(place, "small", SMALL, 1).await?;
-    let of_middle = Stock::fill(place, "middle", middle, 1).await?;
     let large = Stock::fill(place, "large", requests, 1).await?;
-    outcome.add(
-        "redis.fill_s",
-        large.load.seconds,
-        None,
-        format!(
-            "{} requests by {} tasks, {:.0} a second",
-            large.load.requests,
-            Load::TASKS,
-            large.load.requests as f64 / large.load.seconds
-        ),
-    );
     large.load.report(outcome);
     floor(&large, outcome).await?;
-    get::measure(&large, outcome).await?;
-    let worst = pages::measure(&large, &small, outcome).await?;
-    bystander::measure(place, &large, worst, outcome).await?;
-    inbox::over_origin(place, &of_middle, "100k", 20.0, outcome).await?;
-    inbox::over_origin(place, &large, "1m", 400.0, outcome).await?;
-    for (partitions, target) in [(16, 1.6), (64, 2.5)] {
-        let name = format!("p{partitions}");
-        let cut = Stock::fill(place, &name, middle, partitions).await?;
-        inbox::over_one(&cut, &of_middle, &name, target, outcome).await?;
+    if wants(Part::Get) {
+        get::measure(&large, outcome).await?;
     }
-    update::measure(place, &large, outcome).await?;
-    throughput::measure(place, &large, outcome).await
+    if wants(Part::Pages) || wants(Part::Bystander) {
+        let small = Stock::fill(place, "small", SMALL, 1).await?;
+        let worst = pages::measure(&large, &small, outcome).await?;
+        bystander::measure(place, &large, worst, outcome).await?;
+    }
+    if wants(Part::Origin) || wants(Part::Partitions) {
+        let of_middle = Stock::fill(place, "middle", middle, 1).await?;
+        if wants(Part::Origin) {
+            inbox::over_origin(place, &of_middle, "100k", 20.0, outcome).await?;
+            inbox::over_origin(place, &large, "1m", 400.0, outcome).await?;
+        }
+        let cuts = [(16, 1.6), (64, 2.5)];
+        for (partitions, target) in cuts.into_iter().filter(|_| wants(Part::Partitions)) {
+            let name = format!("p{partitions}");
+            let cut = Stock::fill(place, &name, middle, partitions).await?;
+            inbox::over_one(&cut, &of_middle, &name, target, outcome).await?;
+        }
+    }
+    // These change what there is, so they come last.
+    if wants(Part::Update) {
+        update::measure(place, &large, outcome).await?;
+    }
+    if wants(Part::Throughput) {
+        throughput::measure(place, &large, outcome).await?;
+    }
+    Ok(())
 }
 
 /// What any command takes.

@@ -26,10 +26,15 @@ impl Place {
         };
         let url = url.map(str::to_owned);
         let url = url.or_else(|| server.as_ref().map(|server| server.url().to_owned()));
+        let prefix = match &server {
+            // As long as the one a store has by default.
+            Some(_) => "govern".to_owned(),
+            None => unique_prefix("report"),
+        };
         Ok(Self {
             server,
             url: url.unwrap_or_default(),
-            prefix: unique_prefix("report"),
+            prefix,
         })
     }
 

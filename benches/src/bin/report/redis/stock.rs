@@ -35,8 +35,8 @@ pub(crate) struct Stock {
 
 /// What filling a store took.
 pub(crate) struct Load {
-    pub(crate) requests: usize,
-    pub(crate) seconds: f64,
+    requests: usize,
+    seconds: f64,
     /// Bytes of the server, all taken together.
     bytes: f64,
     /// Bytes a plain key with the document takes, and the document itself, on average.
@@ -47,9 +47,20 @@ pub(crate) struct Load {
 
 impl Load {
     /// Creates under way at a time.
-    pub(crate) const TASKS: usize = 64;
+    const TASKS: usize = 64;
 
     pub(crate) fn report(&self, outcome: &mut Outcome) {
+        outcome.add(
+            "redis.fill_s",
+            self.seconds,
+            None,
+            format!(
+                "{} requests by {} tasks, {:.0} a second",
+                self.requests,
+                Self::TASKS,
+                self.requests as f64 / self.seconds
+            ),
+        );
         let each = self.bytes / self.requests as f64;
         outcome.add(
             "redis.bytes_per_request_beyond_document",
@@ -131,7 +142,7 @@ impl Stock {
             let encoded = rmp_serde::to_vec_named(&request)?;
             // As long as the key of a request is.
             let key = format!("{}:{{0}}:r:{}", self.prefix, id_text(request.id()));
-            let key = key.replacen("report", "plains", 1);
+            let key = key.replace(":r:", ":R:");
             let mut set = redis::cmd("SET");
             set.arg(&key).arg(&encoded);
             self.command(&set).await?;
