@@ -245,7 +245,7 @@ impl Check<'_> {
                     let subject = format!("{}: {problem}", row.id);
                     report.add(FindingKind::History, self.partition, subject);
                 }
-                if *stored.index != IndexRecord::of(&stored.request) {
+                if *stored.index != IndexRecord::after(&stored.request, &stored.index) {
                     report.add(FindingKind::Outdated, self.partition, row.id.to_string());
                 }
                 (*stored.index).clone()

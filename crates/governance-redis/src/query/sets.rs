@@ -1,27 +1,32 @@
 //! Reads sorted sets of ordinals, several as one.
 
-use std::collections::BTreeMap;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+};
 
-use futures_util::future::{try_join, try_join_all};
-use redis_client::{Operation, redis};
+use futures_util::future::{try_join_all, try_join3};
+use redis_client::{Key, Operation, redis};
 
 use super::{
-    chunks,
+    chunks::{self, low_of, ordinal_of},
     source::{NEWEST, Raw},
     split::{Driver, Search},
 };
 use crate::{
+    apply::dictionary_name,
     cache::IdSlot,
     error::RedisError,
     index::Class,
     keys::CHUNK,
+    layout::Fence,
     partition::{Counters, Partition},
     shared::Shared,
 };
 
 const SETS: Operation = Operation::read("query_sets");
 /// Members of a set of ordinals that are read at once. They are small.
-const ORDINALS: usize = 512;
+const ORDINALS: usize = 1_024;
 const ATTEMPTS: usize = 8;
 /// So few are judged by their documents, without asking the other sets first.
 const FEW: usize = 64;
@@ -35,54 +40,157 @@ pub(super) struct Read {
     pub(super) newest: u64,
 }
 
-/// Reads on from a place. One round trip.
+/// What came of reading drivers.
+pub(super) enum Reading {
+    /// Members of the driver with this number, which is the sparsest.
+    Of(usize, Read),
+    /// Every one has a value that is kept as bitmaps.
+    Dense,
+}
+
+/// Reads the drivers on from a place. One round trip, none if it is known that they are dense.
+///
+/// Every match is in each driver, so the sparsest is the one to walk over; what others that were
+/// read as far do not have is left out.
 pub(super) async fn read(
     shared: &Shared,
     partition: &Partition,
-    driver: &Driver,
+    drivers: &[Driver],
     from: u64,
     upwards: bool,
     want: usize,
-) -> Result<Read, RedisError> {
-    let limit = match driver.class {
-        Class::Inbox => want + want / 2,
-        Class::Ordinals | Class::Bitmap => ORDINALS.max(want),
-    };
+) -> Result<Reading, RedisError> {
     for _ in 0..ATTEMPTS {
         let fence = partition.fence();
-        let sets = driver.terms.iter().map(|term| {
-            let mut range = redis::cmd("ZRANGE");
-            range.arg(partition.keys.term(fence.active, term, 0));
-            match (upwards, from) {
-                (true, from) => range.arg(from).arg("+inf").arg("BYSCORE"),
-                (false, NEWEST) => range.arg("+inf").arg("-inf").arg("BYSCORE").arg("REV"),
-                (false, from) => range
-                    .arg(format!("({from}"))
-                    .arg("-inf")
-                    .arg("BYSCORE")
-                    .arg("REV"),
-            };
-            range.arg("LIMIT").arg(0).arg(limit).arg("WITHSCORES");
-            async move {
-                let found: Vec<(Vec<u8>, f64)> =
-                    shared.query(SETS, &partition.keys.fence, &range).await?;
-                Ok::<_, RedisError>(found)
-            }
+        let is_known_dense = |driver: &Driver| {
+            driver.class == Class::Ordinals
+                && driver.terms.iter().any(|term| {
+                    partition.is_listed(fence.active, &dictionary_name(&term.as_bitmap()))
+                })
+        };
+        let sparse: Vec<(usize, &Driver)> = drivers
+            .iter()
+            .enumerate()
+            .filter(|(_, driver)| !is_known_dense(driver))
+            .collect();
+        if sparse.is_empty() {
+            return Ok(Reading::Dense);
+        }
+        let sets = sparse.iter().map(|(_, driver)| {
+            try_join_all(driver.terms.iter().map(move |term| {
+                let key = partition.keys.term(fence.active, term, 0);
+                range(shared, partition, key, from, upwards, limit(driver, want))
+            }))
         });
         let about = [
             partition.keys.fence.clone(),
             partition.keys.counters.clone(),
         ];
-        let (sets, about) =
-            try_join(try_join_all(sets), shared.mget(SETS, partition, &about)).await?;
+        let about = shared.mget(SETS, partition, &about);
+        let dense = listed(shared, partition, fence, &sparse);
+        let (sets, about, dense) = try_join3(try_join_all(sets), about, dense).await?;
         if !Shared::is_current(partition, fence, about.first().and_then(Option::as_ref))? {
+            continue;
+        }
+        if dense {
+            // Known from now on.
             continue;
         }
         let counters = about.get(1).and_then(Option::as_ref);
         let newest = Counters::read(counters.map(|bytes| &**bytes))?.ordinals;
-        return Ok(join(&sets, limit, upwards, newest));
+        let reads = sparse.iter().zip(sets).map(|((number, driver), sets)| {
+            let read = join(&sets, limit(driver, want), upwards, newest);
+            (*number, read)
+        });
+        return Ok(choose(reads.collect(), upwards));
     }
     Err(RedisError::Fenced)
+}
+
+fn limit(driver: &Driver, want: usize) -> usize {
+    match driver.class {
+        Class::Inbox => want + want / 2,
+        Class::Ordinals | Class::Bitmap => ORDINALS.max(want),
+    }
+}
+
+type Members = Vec<(Vec<u8>, f64)>;
+
+async fn range(
+    shared: &Shared,
+    partition: &Partition,
+    key: Key,
+    from: u64,
+    upwards: bool,
+    limit: usize,
+) -> Result<Members, RedisError> {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(key);
+    match (upwards, from) {
+        (true, from) => range.arg(from).arg("+inf").arg("BYSCORE"),
+        (false, NEWEST) => range.arg("+inf").arg("-inf").arg("BYSCORE").arg("REV"),
+        (false, from) => range
+            .arg(format!("({from}"))
+            .arg("-inf")
+            .arg("BYSCORE")
+            .arg("REV"),
+    };
+    range.arg("LIMIT").arg(0).arg(limit).arg("WITHSCORES");
+    shared.query(SETS, &partition.keys.fence, &range).await
+}
+
+/// Whether a value of these drivers has bitmaps. Which ones is remembered.
+async fn listed(
+    shared: &Shared,
+    partition: &Partition,
+    fence: Fence,
+    drivers: &[(usize, &Driver)],
+) -> Result<bool, RedisError> {
+    let names: Vec<String> = drivers
+        .iter()
+        .filter(|(_, driver)| driver.class == Class::Ordinals)
+        .flat_map(|(_, driver)| &driver.terms)
+        .map(|term| dictionary_name(&term.as_bitmap()))
+        .collect();
+    if names.is_empty() {
+        return Ok(false);
+    }
+    let dictionary = partition.keys.dictionary(fence.active);
+    let mut ask = redis::cmd("SMISMEMBER");
+    ask.arg(&dictionary).arg(&names);
+    let listed: Vec<bool> = shared.query(SETS, &dictionary, &ask).await?;
+    for (name, _) in names.iter().zip(&listed).filter(|(_, listed)| **listed) {
+        partition.mark_listed(std::iter::once(fence.active), name);
+    }
+    Ok(listed.contains(&true))
+}
+
+/// Takes the driver that was read furthest.
+fn choose(mut reads: Vec<(usize, Read)>, upwards: bool) -> Reading {
+    let distance = |read: &Read| match (read.until, upwards) {
+        (None, _) => u64::MAX,
+        (Some(until), true) => until,
+        (Some(until), false) => u64::MAX - 1 - until,
+    };
+    let Some(best) = (0..reads.len()).max_by_key(|i| {
+        let (_, read) = &reads[*i];
+        (distance(read), Reverse(read.members.len()))
+    }) else {
+        return Reading::Dense;
+    };
+    let (number, mut best) = reads.swap_remove(best);
+    for (_, other) in &reads {
+        let has: HashSet<u64> = other.members.iter().map(|raw| raw.ordinal).collect();
+        best.members.retain(|raw| {
+            let is_behind = match (other.until, upwards) {
+                (None, _) => false,
+                (Some(until), true) => raw.ordinal >= until,
+                (Some(until), false) => raw.ordinal < until,
+            };
+            is_behind || has.contains(&raw.ordinal)
+        });
+    }
+    Reading::Of(number, best)
 }
 
 /// One walk over several sets. A set that was cut off hides what is behind its last member.
@@ -138,21 +246,12 @@ pub(super) async fn narrow(
     }
     let answered = chunks::evaluate(shared, partition, &filter, &chunks).await?;
     let is_in = |raw: &Raw| {
-        let low = u16::try_from(raw.ordinal % CHUNK).unwrap_or(0);
+        let low = low_of(raw.ordinal);
         let chunk = raw.ordinal / CHUNK;
         let bits = answered.chunks.iter().find(|(number, _)| *number == chunk);
         bits.is_some_and(|(_, bits)| bits.contains(low))
     };
     Ok(members.into_iter().filter(is_in).collect())
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "ordinals are whole numbers below 2^53"
-)]
-fn ordinal_of(score: f64) -> u64 {
-    score as u64
 }
 
 #[cfg(test)]
