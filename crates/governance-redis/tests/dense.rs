@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use governance_core::{
     Act, Count, IdSource as _, Intent, Label, MutationRequest, Order, PageRequest, Provider,
-    RequestQueries, RequestQuery, RequestStore, Risk, TenantId, Timestamp,
+    RequestQueries, RequestQuery, Risk, TenantId, Timestamp,
 };
 use governance_memory::MemoryStore;
 use governance_redis::RedisStore;

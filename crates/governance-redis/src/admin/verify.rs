@@ -12,6 +12,7 @@ use redis_client::{Key, Operation, redis};
 use super::scan::{self, Row, STEP};
 use crate::{
     RedisStore,
+    cache::IdSlot,
     codec::Frame,
     error::RedisError,
     index::{Class, IndexRecord, IndexTerm},
@@ -337,11 +338,11 @@ impl Check<'_> {
     async fn has(&self, row: &Row, term: &IndexTerm) -> Result<bool, RedisError> {
         let key = self.partition.keys.term(self.generation, term, 0);
         let member = match term.class() {
-            Class::Inbox => {
-                let mut member = row.id.as_bytes().to_vec();
-                member.extend(row.stamp.to_be_bytes());
-                member
+            Class::Inbox => IdSlot {
+                id: row.id,
+                stamp: row.stamp,
             }
+            .member(row.ordinal),
             Class::Ordinals | Class::Bitmap => row.ordinal.to_string().into_bytes(),
         };
         Ok(self.score(&key, &member).await?.is_some())

@@ -9,6 +9,7 @@ use redis_client::{Key, Operation, redis};
 
 use super::{bits::Bits, split::Search};
 use crate::{
+    cache::IdSlot,
     error::RedisError,
     index::{Class, IndexTerm},
     keys::CHUNK,
@@ -114,7 +115,7 @@ async fn once(
     };
     let members = sets.iter().map(|(_, index)| async move {
         let key = keys.term(fence.active, index, first);
-        members(shared, partition, &key, (first, last)).await
+        members(shared, partition, &key, index.class(), (first, last)).await
     });
     let values = shared.mget(CHUNKS, partition, &wanted);
     let (values, members) = try_join(values, try_join_all(members)).await?;
@@ -168,6 +169,7 @@ async fn members(
     shared: &Shared,
     partition: &Partition,
     key: &Key,
+    class: Class,
     (first, last): (u64, u64),
 ) -> Result<Vec<u64>, RedisError> {
     let mut range = redis::cmd("ZRANGE");
@@ -175,21 +177,19 @@ async fn members(
         .arg(key)
         .arg(first * CHUNK)
         .arg(format!("({}", (last + 1) * CHUNK));
-    range.arg("BYSCORE").arg("WITHSCORES");
-    let found: Vec<(Vec<u8>, f64)> = shared.query(CHUNKS, &partition.keys.fence, &range).await?;
-    Ok(found
-        .into_iter()
-        .map(|(_, score)| ordinal_of(score))
-        .collect())
+    range.arg("BYSCORE");
+    let found: Vec<Vec<u8>> = shared.query(CHUNKS, &partition.keys.fence, &range).await?;
+    let ordinals = found.iter().map(|member| match class {
+        Class::Inbox => IdSlot::of_member(member).map(|(_, ordinal)| ordinal),
+        Class::Ordinals | Class::Bitmap => ordinal_of(member),
+    });
+    let ordinals: Option<Vec<u64>> = ordinals.collect();
+    ordinals.ok_or(RedisError::Reply("a member of a sorted set"))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "ordinals are whole numbers below 2^53"
-)]
-pub(super) const fn ordinal_of(score: f64) -> u64 {
-    score as u64
+/// The ordinal that a member of a set of ordinals is.
+pub(super) fn ordinal_of(member: &[u8]) -> Option<u64> {
+    std::str::from_utf8(member).ok()?.parse().ok()
 }
 
 /// The place of an ordinal in its chunk.

@@ -1,9 +1,6 @@
 //! Reads sorted sets of ordinals, several as one.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashSet},
-};
+use std::{cmp::Reverse, collections::HashSet};
 
 use futures_util::future::{try_join_all, try_join3};
 use redis_client::{Key, Operation, redis};
@@ -79,7 +76,13 @@ pub(super) async fn read(
         let sets = sparse.iter().map(|(_, driver)| {
             try_join_all(driver.terms.iter().map(move |term| {
                 let key = partition.keys.term(fence.active, term, 0);
-                range(shared, partition, key, from, upwards, limit(driver, want))
+                let (limit, class) = (limit(driver, want), driver.class);
+                async move {
+                    let found = range(shared, partition, key, from, upwards, limit).await?;
+                    let members = found.iter().map(|member| member_of(member, class));
+                    let members: Option<Vec<_>> = members.collect();
+                    members.ok_or(RedisError::Reply("a member of a sorted set"))
+                }
             }))
         });
         let about = [
@@ -109,12 +112,13 @@ pub(super) async fn read(
 
 fn limit(driver: &Driver, want: usize) -> usize {
     match driver.class {
-        Class::Inbox => want + want / 2,
+        Class::Inbox => want,
         Class::Ordinals | Class::Bitmap => ORDINALS.max(want),
     }
 }
 
-type Members = Vec<(Vec<u8>, f64)>;
+/// Members as they are kept: they tell their ordinal, so scores are not asked for.
+type Members = Vec<Vec<u8>>;
 
 async fn range(
     shared: &Shared,
@@ -135,7 +139,7 @@ async fn range(
             .arg("BYSCORE")
             .arg("REV"),
     };
-    range.arg("LIMIT").arg(0).arg(limit).arg("WITHSCORES");
+    range.arg("LIMIT").arg(0).arg(limit);
     shared.query(SETS, &partition.keys.fence, &range).await
 }
 
@@ -193,9 +197,19 @@ fn choose(mut reads: Vec<(usize, Read)>, upwards: bool) -> Reading {
     Reading::Of(number, best)
 }
 
+/// The ordinal of a member, and its slot if it tells that.
+type Member = (u64, Option<IdSlot>);
+
+fn member_of(member: &[u8], class: Class) -> Option<Member> {
+    match class {
+        Class::Inbox => IdSlot::of_member(member).map(|(slot, ordinal)| (ordinal, Some(slot))),
+        Class::Ordinals | Class::Bitmap => Some((ordinal_of(member)?, None)),
+    }
+}
+
 /// One walk over several sets. A set that was cut off hides what is behind its last member.
-fn join(sets: &[Vec<(Vec<u8>, f64)>], limit: usize, upwards: bool, newest: u64) -> Read {
-    let last = |set: &Vec<(Vec<u8>, f64)>| set.last().map_or(0, |(_, score)| ordinal_of(*score));
+fn join(sets: &[Vec<Member>], limit: usize, upwards: bool, newest: u64) -> Read {
+    let last = |set: &Vec<Member>| set.last().map_or(0, |(ordinal, _)| *ordinal);
     let cut = sets.iter().filter(|set| set.len() >= limit).map(last);
     let edge = if upwards { cut.min() } else { cut.max() };
     let is_seen = |ordinal: u64| {
@@ -207,22 +221,24 @@ fn join(sets: &[Vec<(Vec<u8>, f64)>], limit: usize, upwards: bool, newest: u64) 
             }
         })
     };
-    let mut members = BTreeMap::new();
-    for (member, score) in sets.iter().flatten() {
-        let ordinal = ordinal_of(*score);
-        if is_seen(ordinal) {
-            members.insert(ordinal, IdSlot::read(member));
+    let mut members: Vec<Member> = sets
+        .iter()
+        .flatten()
+        .filter(|(ordinal, _)| is_seen(*ordinal))
+        .copied()
+        .collect();
+    if sets.len() > 1 {
+        members.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+        members.dedup_by_key(|(ordinal, _)| *ordinal);
+        if !upwards {
+            members.reverse();
         }
     }
-    let raw = members
-        .into_iter()
-        .map(|(ordinal, slot)| Raw::request(ordinal, slot));
+    let raw = members.into_iter();
     Read {
-        members: if upwards {
-            raw.collect()
-        } else {
-            raw.rev().collect()
-        },
+        members: raw
+            .map(|(ordinal, slot)| Raw::request(ordinal, slot))
+            .collect(),
         until: edge.map(|edge| if upwards { edge + 1 } else { edge }),
         newest,
     }
@@ -258,11 +274,8 @@ pub(super) async fn narrow(
 mod tests {
     use super::*;
 
-    fn set(ordinals: &[u32]) -> Vec<(Vec<u8>, f64)> {
-        ordinals
-            .iter()
-            .map(|ordinal| (Vec::new(), f64::from(*ordinal)))
-            .collect()
+    fn set(ordinals: &[u64]) -> Vec<Member> {
+        ordinals.iter().map(|ordinal| (*ordinal, None)).collect()
     }
 
     fn ordinals(read: &Read) -> Vec<u64> {

@@ -58,7 +58,9 @@ pub(crate) async fn walk<T>(
                 .transpose()
         })
         .map_err(|error| StoreError::page(listing.port, error))?;
-    let search = Search::new(plan(listing.requests).expr());
+    let plan = plan(listing.requests);
+    let is_exact = plan.is_exact() && !listing.over_decisions;
+    let search = Search::new(plan.expr());
     let mut sources = sources(shared, listing, &search, order, place.as_ref())
         .await
         .map_err(wrap)?;
@@ -77,11 +79,13 @@ pub(crate) async fn walk<T>(
     let next = loop {
         // One more than fits tells whether there is a next page.
         let need = (filler.limit + 1).saturating_sub(filler.items.len()).max(1);
-        fill(shared, &mut sources, need, &mut now)
+        // Where documents have a say, some will be no matches.
+        let spare = if is_exact { 0 } else { 1 + need / 12 };
+        fill(shared, &mut sources, need + spare, &mut now)
             .await
             .map_err(wrap)?;
         let now = now.unwrap_or(Timestamp::EPOCH);
-        let batch = take(&mut sources, order, need);
+        let batch = take(&mut sources, order, need + spare);
         let documents = fetch(shared, &batch).await.map_err(wrap)?;
         let mut used = 0_usize;
         for candidate in &batch {
@@ -182,9 +186,8 @@ fn share(need: usize, partitions: usize) -> usize {
 /// Takes what comes next over all partitions. Stops where a partition may have something earlier
 /// that is not known yet.
 fn take(sources: &mut [Source<'_>], order: Order, most: usize) -> Vec<Candidate> {
-    let mut batch = Vec::new();
-    // More than the page needs, as some will be no matches.
-    while batch.len() < most + most / 4 {
+    let mut batch = Vec::with_capacity(most);
+    while batch.len() < most {
         let mut first: Option<(usize, Candidate)> = None;
         for (i, source) in sources.iter().enumerate() {
             let Some(candidate) = source.ready.front() else {
