@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use governance_core::{Expr, Term};
-use redis_client::{Key, Operation, redis};
+use redis_client::{
+    Key, Operation,
+    redis::{self, Value},
+};
 
 use super::{bits::Bits, split::Search};
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
     keys::CHUNK,
     layout::Fence,
     partition::{Counters, Hint, Partition},
-    shared::Shared,
+    shared::{Shared, members_of, mget, values_of},
 };
 
 const CHUNKS: Operation = Operation::read("query_chunks");
@@ -113,12 +116,18 @@ async fn once(
         (Some(first), Some(last)) => (*first, *last),
         _ => return Ok(None),
     };
-    let members = sets.iter().map(|(_, index)| async move {
-        let key = keys.term(fence.active, index, first);
-        members(shared, partition, &key, index.class(), (first, last)).await
-    });
-    let values = shared.mget(CHUNKS, partition, &wanted);
-    let (values, members) = try_join(values, try_join_all(members)).await?;
+    let mut commands = vec![mget(&wanted)];
+    commands.extend(sets.iter().map(|(_, index)| {
+        let mut range = redis::cmd("ZRANGE");
+        range
+            .arg(keys.term(fence.active, index, first))
+            .arg(first * CHUNK)
+            .arg(format!("({}", (last + 1) * CHUNK))
+            .arg("BYSCORE");
+        range
+    }));
+    let mut answers = shared.together(CHUNKS, partition, commands).await?;
+    let values = values_of(answers.next().unwrap_or(Value::Nil), wanted.len())?;
     let mut values = values.into_iter();
     let told = values.next().flatten();
     if !Shared::is_current(partition, fence, told.as_ref())? {
@@ -148,8 +157,13 @@ async fn once(
             operands.terms.insert((*chunk, term.clone()), next());
         }
     }
-    for ((term, _), members) in sets.iter().zip(members) {
-        for ordinal in members {
+    for (term, index) in &sets {
+        for member in members_of(answers.next())? {
+            let ordinal = match index.class() {
+                Class::Inbox => IdSlot::of_member(&member).map(|(_, ordinal)| ordinal),
+                Class::Ordinals | Class::Bitmap => ordinal_of(&member),
+            };
+            let ordinal = ordinal.ok_or(RedisError::Reply("a member of a sorted set"))?;
             let key = (ordinal / CHUNK, term.clone());
             let bits = operands.terms.entry(key).or_insert_with(Bits::none);
             bits.insert(low_of(ordinal));
@@ -162,29 +176,6 @@ async fn once(
         chunks: found.collect(),
         counters,
     }))
-}
-
-/// The members of a sorted set from the first of these chunks to the last.
-async fn members(
-    shared: &Shared,
-    partition: &Partition,
-    key: &Key,
-    class: Class,
-    (first, last): (u64, u64),
-) -> Result<Vec<u64>, RedisError> {
-    let mut range = redis::cmd("ZRANGE");
-    range
-        .arg(key)
-        .arg(first * CHUNK)
-        .arg(format!("({}", (last + 1) * CHUNK));
-    range.arg("BYSCORE");
-    let found: Vec<Vec<u8>> = shared.query(CHUNKS, &partition.keys.fence, &range).await?;
-    let ordinals = found.iter().map(|member| match class {
-        Class::Inbox => IdSlot::of_member(member).map(|(_, ordinal)| ordinal),
-        Class::Ordinals | Class::Bitmap => ordinal_of(member),
-    });
-    let ordinals: Option<Vec<u64>> = ordinals.collect();
-    ordinals.ok_or(RedisError::Reply("a member of a sorted set"))
 }
 
 /// The ordinal that a member of a set of ordinals is.

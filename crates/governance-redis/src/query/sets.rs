@@ -2,8 +2,10 @@
 
 use std::{cmp::Reverse, collections::HashSet};
 
-use futures_util::future::{try_join_all, try_join3};
-use redis_client::{Key, Operation, redis};
+use redis_client::{
+    Key, Operation,
+    redis::{self, Cmd, Value},
+};
 
 use super::{
     chunks::{self, low_of, ordinal_of},
@@ -18,7 +20,7 @@ use crate::{
     keys::CHUNK,
     layout::Fence,
     partition::{Counters, Partition},
-    shared::Shared,
+    shared::{Shared, members_of, mget, values_of},
 };
 
 const SETS: Operation = Operation::read("query_sets");
@@ -73,25 +75,37 @@ pub(super) async fn read(
         if sparse.is_empty() {
             return Ok(Reading::Dense);
         }
-        let sets = sparse.iter().map(|(_, driver)| {
-            try_join_all(driver.terms.iter().map(move |term| {
-                let key = partition.keys.term(fence.active, term, 0);
-                let (limit, class) = (limit(driver, want), driver.class);
-                async move {
-                    let found = range(shared, partition, key, from, upwards, limit).await?;
-                    let members = found.iter().map(|member| member_of(member, class));
-                    let members: Option<Vec<_>> = members.collect();
-                    members.ok_or(RedisError::Reply("a member of a sorted set"))
-                }
-            }))
-        });
         let about = [
             partition.keys.fence.clone(),
             partition.keys.counters.clone(),
         ];
-        let about = shared.mget(SETS, partition, &about);
-        let dense = listed(shared, partition, fence, &sparse);
-        let (sets, about, dense) = try_join3(try_join_all(sets), about, dense).await?;
+        let names = names(&sparse);
+        let mut commands = vec![mget(&about)];
+        for (_, driver) in &sparse {
+            let limit = limit(driver, want);
+            commands.extend(driver.terms.iter().map(|term| {
+                let key = partition.keys.term(fence.active, term, 0);
+                range(&key, from, upwards, limit)
+            }));
+        }
+        if !names.is_empty() {
+            let mut ask = redis::cmd("SMISMEMBER");
+            ask.arg(partition.keys.dictionary(fence.active)).arg(&names);
+            commands.push(ask);
+        }
+        let mut answers = shared.together(SETS, partition, commands).await?;
+        let about = values_of(answers.next().unwrap_or(Value::Nil), about.len())?;
+        let mut sets = Vec::with_capacity(sparse.len());
+        for (_, driver) in &sparse {
+            let members = driver.terms.iter().map(|_| {
+                let found = members_of(answers.next())?;
+                let members = found.iter().map(|member| member_of(member, driver.class));
+                let members: Option<Vec<_>> = members.collect();
+                members.ok_or(RedisError::Reply("a member of a sorted set"))
+            });
+            sets.push(members.collect::<Result<Vec<_>, _>>()?);
+        }
+        let dense = listed(partition, fence, &names, answers.next())?;
         if !Shared::is_current(partition, fence, about.first().and_then(Option::as_ref))? {
             continue;
         }
@@ -117,17 +131,7 @@ fn limit(driver: &Driver, want: usize) -> usize {
     }
 }
 
-/// Members as they are kept: they tell their ordinal, so scores are not asked for.
-type Members = Vec<Vec<u8>>;
-
-async fn range(
-    shared: &Shared,
-    partition: &Partition,
-    key: Key,
-    from: u64,
-    upwards: bool,
-    limit: usize,
-) -> Result<Members, RedisError> {
+fn range(key: &Key, from: u64, upwards: bool, limit: usize) -> Cmd {
     let mut range = redis::cmd("ZRANGE");
     range.arg(key);
     match (upwards, from) {
@@ -140,29 +144,32 @@ async fn range(
             .arg("REV"),
     };
     range.arg("LIMIT").arg(0).arg(limit);
-    shared.query(SETS, &partition.keys.fence, &range).await
+    range
 }
 
-/// Whether a value of these drivers has bitmaps. Which ones is remembered.
-async fn listed(
-    shared: &Shared,
-    partition: &Partition,
-    fence: Fence,
-    drivers: &[(usize, &Driver)],
-) -> Result<bool, RedisError> {
-    let names: Vec<String> = drivers
+/// What the values of these drivers are called when they have bitmaps.
+fn names(drivers: &[(usize, &Driver)]) -> Vec<String> {
+    drivers
         .iter()
         .filter(|(_, driver)| driver.class == Class::Ordinals)
         .flat_map(|(_, driver)| &driver.terms)
         .map(|term| dictionary_name(&term.as_bitmap()))
-        .collect();
+        .collect()
+}
+
+/// Whether one of these names has bitmaps. Which ones is remembered.
+fn listed(
+    partition: &Partition,
+    fence: Fence,
+    names: &[String],
+    answer: Option<Value>,
+) -> Result<bool, RedisError> {
     if names.is_empty() {
         return Ok(false);
     }
-    let dictionary = partition.keys.dictionary(fence.active);
-    let mut ask = redis::cmd("SMISMEMBER");
-    ask.arg(&dictionary).arg(&names);
-    let listed: Vec<bool> = shared.query(SETS, &dictionary, &ask).await?;
+    let listed: Vec<bool> = answer
+        .and_then(|answer| redis::from_redis_value(answer).ok())
+        .ok_or(RedisError::Reply("SMISMEMBER"))?;
     for (name, _) in names.iter().zip(&listed).filter(|(_, listed)| **listed) {
         partition.mark_listed(std::iter::once(fence.active), name);
     }
@@ -197,7 +204,7 @@ fn choose(mut reads: Vec<(usize, Read)>, upwards: bool) -> Reading {
     Reading::Of(number, best)
 }
 
-/// The ordinal of a member, and its slot if it tells that.
+/// The ordinal of a member, and its slot if it tells that. Scores are not asked for.
 type Member = (u64, Option<IdSlot>);
 
 fn member_of(member: &[u8], class: Class) -> Option<Member> {

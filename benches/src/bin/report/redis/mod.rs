@@ -32,6 +32,9 @@ pub(crate) struct Choice {
     /// Measure only these parts of Redis.
     #[arg(long, value_delimiter = ',')]
     parts: Vec<Part>,
+    /// Measure only these pages of Redis.
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<String>,
 }
 
 /// A part of what is measured.
@@ -86,7 +89,7 @@ async fn measure_on(
     }
     if wants(Part::Pages) || wants(Part::Bystander) {
         let small = Stock::fill(place, "small", SMALL, 1).await?;
-        let worst = pages::measure(&large, &small, outcome).await?;
+        let worst = pages::measure(&large, &small, &choice.cases, outcome).await?;
         bystander::measure(place, &large, worst, outcome).await?;
     }
     if wants(Part::Origin) || wants(Part::Partitions) {

@@ -107,10 +107,18 @@ impl<'a> Listing<'a> {
 }
 
 /// Measures all cases. Returns the slowest.
-pub(crate) async fn measure(large: &Stock, small: &Stock, outcome: &mut Outcome) -> Result<Case> {
+pub(crate) async fn measure(
+    large: &Stock,
+    small: &Stock,
+    cases: &[String],
+    outcome: &mut Outcome,
+) -> Result<Case> {
     let mut worst = (Case::Decidable, 0.0);
     for case in Case::ALL {
         let name = case.as_str();
+        if !cases.is_empty() && !cases.iter().any(|case| case == name) {
+            continue;
+        }
         let mut page = Listing::new(large, case).await?;
         let mut floor = Listing::new(large, case).await?;
         let measure =
