@@ -294,10 +294,7 @@ impl Shared {
     /// The server's time. In a cluster that of one node, the same for everybody.
     pub(crate) async fn now(&self) -> Result<Timestamp, RedisError> {
         let key = &self.partitions[0].keys.fence;
-        let (seconds, micros): (i64, i64) = self.query(TIME, key, &redis::cmd("TIME")).await?;
-        Ok(Timestamp::from_micros(
-            seconds.saturating_mul(1_000_000).saturating_add(micros),
-        ))
+        time_of(self.query(TIME, key, &redis::cmd("TIME")).await?)
     }
 
     pub(crate) fn check_size(&self, port: &'static str, bytes: usize) -> Result<(), StoreError> {
@@ -332,6 +329,15 @@ pub(crate) fn values_of(answer: Value, keys: usize) -> Result<Vec<Option<Bytes>>
         return Err(RedisError::Reply("MGET"));
     }
     Ok(values)
+}
+
+/// The answer to a question for the time.
+pub(crate) fn time_of(answer: Value) -> Result<Timestamp, RedisError> {
+    let (seconds, micros): (i64, i64) =
+        redis::from_redis_value(answer).map_err(|_| RedisError::Reply("TIME"))?;
+    Ok(Timestamp::from_micros(
+        seconds.saturating_mul(1_000_000).saturating_add(micros),
+    ))
 }
 
 /// The answer to a question for members of a set.

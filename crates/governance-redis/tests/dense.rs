@@ -22,11 +22,11 @@ const REQUESTS: u32 = 600;
 fn request(ids: &SeededIds, number: u32) -> Arc<MutationRequest> {
     let intent = Intent::new("policy.put", "iam").expect("a name");
     let tags = [
-        (number % 2 == 0, "even"),
-        (number % 2 == 1, "odd"),
-        (number % 3 == 0, "third"),
-        (number % 40 == 0, "rare"),
-        (number % 50 == 0, "rarer"),
+        (number.is_multiple_of(2), "even"),
+        (!number.is_multiple_of(2), "odd"),
+        (number.is_multiple_of(3), "third"),
+        (number.is_multiple_of(40), "rare"),
+        (number.is_multiple_of(50), "rarer"),
     ];
     let intent = tags
         .into_iter()
@@ -134,7 +134,7 @@ async fn a_value_is_found_wherever_it_is_kept() {
                     .try_store(Arc::clone(&canceled), request.revision())
                     .await;
                 stored.expect("an answer");
-                if request.id().as_bytes()[15] % 2 == 0 {
+                if request.id().as_bytes()[15].is_multiple_of(2) {
                     let purged = store.purge(request.id(), canceled.revision()).await;
                     purged.expect("an answer");
                 }

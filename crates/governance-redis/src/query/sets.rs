@@ -47,6 +47,24 @@ pub(super) enum Reading {
     Dense,
 }
 
+/// Where a walk goes on and how much of it is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) from: u64,
+    pub(super) upwards: bool,
+    pub(super) want: usize,
+}
+
+/// What is asked about drivers, to be sent together with other questions.
+pub(super) struct Question {
+    pub(super) commands: Vec<Cmd>,
+    place: Place,
+    fence: Fence,
+    /// The numbers of the drivers that may be sparse.
+    sparse: Vec<usize>,
+    names: Vec<String>,
+}
+
 /// Reads the drivers on from a place. One round trip, none if it is known that they are dense.
 ///
 /// Every match is in each driver, so the sparsest is the one to walk over; what others that were
@@ -55,11 +73,31 @@ pub(super) async fn read(
     shared: &Shared,
     partition: &Partition,
     drivers: &[Driver],
-    from: u64,
-    upwards: bool,
-    want: usize,
+    place: Place,
 ) -> Result<Reading, RedisError> {
     for _ in 0..ATTEMPTS {
+        let Some(mut question) = Question::new(partition, drivers, place) else {
+            return Ok(Reading::Dense);
+        };
+        let commands = std::mem::take(&mut question.commands);
+        let mut answers = shared.together(SETS, partition, commands).await?;
+        if let Some(reading) = question.hear(partition, drivers, &mut answers)? {
+            return Ok(reading);
+        }
+    }
+    Err(RedisError::Fenced)
+}
+
+fn about(partition: &Partition) -> [Key; 2] {
+    [
+        partition.keys.fence.clone(),
+        partition.keys.counters.clone(),
+    ]
+}
+
+impl Question {
+    /// What to ask; none if it is known that every driver is dense.
+    pub(super) fn new(partition: &Partition, drivers: &[Driver], place: Place) -> Option<Self> {
         let fence = partition.fence();
         let is_known_dense = |driver: &Driver| {
             driver.class == Class::Ordinals
@@ -67,36 +105,49 @@ pub(super) async fn read(
                     partition.is_listed(fence.active, &dictionary_name(&term.as_bitmap()))
                 })
         };
-        let sparse: Vec<(usize, &Driver)> = drivers
-            .iter()
-            .enumerate()
-            .filter(|(_, driver)| !is_known_dense(driver))
+        let sparse: Vec<usize> = (0..drivers.len())
+            .filter(|number| !is_known_dense(&drivers[*number]))
             .collect();
         if sparse.is_empty() {
-            return Ok(Reading::Dense);
+            return None;
         }
-        let about = [
-            partition.keys.fence.clone(),
-            partition.keys.counters.clone(),
-        ];
-        let names = names(&sparse);
-        let mut commands = vec![mget(&about)];
-        for (_, driver) in &sparse {
-            let limit = limit(driver, want);
+        let mut commands = vec![mget(&about(partition))];
+        for number in &sparse {
+            let driver = &drivers[*number];
+            let limit = limit(driver, place.want);
             commands.extend(driver.terms.iter().map(|term| {
                 let key = partition.keys.term(fence.active, term, 0);
-                range(&key, from, upwards, limit)
+                range(&key, place.from, place.upwards, limit)
             }));
         }
+        let names = names(sparse.iter().map(|number| &drivers[*number]));
         if !names.is_empty() {
             let mut ask = redis::cmd("SMISMEMBER");
             ask.arg(partition.keys.dictionary(fence.active)).arg(&names);
             commands.push(ask);
         }
-        let mut answers = shared.together(SETS, partition, commands).await?;
-        let about = values_of(answers.next().unwrap_or(Value::Nil), about.len())?;
-        let mut sets = Vec::with_capacity(sparse.len());
-        for (_, driver) in &sparse {
+        Some(Self {
+            commands,
+            place,
+            fence,
+            sparse,
+            names,
+        })
+    }
+
+    /// Takes its answers from those that came. None if it has to be asked anew.
+    pub(super) fn hear(
+        &self,
+        partition: &Partition,
+        drivers: &[Driver],
+        answers: &mut std::vec::IntoIter<Value>,
+    ) -> Result<Option<Reading>, RedisError> {
+        let Place { upwards, want, .. } = self.place;
+        let about = answers.next().unwrap_or(Value::Nil);
+        let about = values_of(about, self::about(partition).len())?;
+        let mut sets = Vec::with_capacity(self.sparse.len());
+        for number in &self.sparse {
+            let driver = &drivers[*number];
             let members = driver.terms.iter().map(|_| {
                 let found = members_of(answers.next())?;
                 let members = found.iter().map(|member| member_of(member, driver.class));
@@ -105,23 +156,30 @@ pub(super) async fn read(
             });
             sets.push(members.collect::<Result<Vec<_>, _>>()?);
         }
-        let dense = listed(partition, fence, &names, answers.next())?;
-        if !Shared::is_current(partition, fence, about.first().and_then(Option::as_ref))? {
-            continue;
+        let dense = if self.names.is_empty() {
+            false
+        } else {
+            listed(partition, self.fence, &self.names, answers.next())?
+        };
+        if !Shared::is_current(
+            partition,
+            self.fence,
+            about.first().and_then(Option::as_ref),
+        )? {
+            return Ok(None);
         }
         if dense {
             // Known from now on.
-            continue;
+            return Ok(None);
         }
         let counters = about.get(1).and_then(Option::as_ref);
         let newest = Counters::read(counters.map(|bytes| &**bytes))?.ordinals;
-        let reads = sparse.iter().zip(sets).map(|((number, driver), sets)| {
-            let read = join(&sets, limit(driver, want), upwards, newest);
-            (*number, read)
+        let reads = self.sparse.iter().zip(sets).map(|(number, sets)| {
+            let limit = limit(&drivers[*number], want);
+            (*number, join(&sets, limit, upwards, newest))
         });
-        return Ok(choose(reads.collect(), upwards));
+        Ok(Some(choose(reads.collect(), upwards)))
     }
-    Err(RedisError::Fenced)
 }
 
 fn limit(driver: &Driver, want: usize) -> usize {
@@ -148,11 +206,10 @@ fn range(key: &Key, from: u64, upwards: bool, limit: usize) -> Cmd {
 }
 
 /// What the values of these drivers are called when they have bitmaps.
-fn names(drivers: &[(usize, &Driver)]) -> Vec<String> {
+fn names<'a>(drivers: impl Iterator<Item = &'a Driver>) -> Vec<String> {
     drivers
-        .iter()
-        .filter(|(_, driver)| driver.class == Class::Ordinals)
-        .flat_map(|(_, driver)| &driver.terms)
+        .filter(|driver| driver.class == Class::Ordinals)
+        .flat_map(|driver| &driver.terms)
         .map(|term| dictionary_name(&term.as_bitmap()))
         .collect()
 }
@@ -164,9 +221,6 @@ fn listed(
     names: &[String],
     answer: Option<Value>,
 ) -> Result<bool, RedisError> {
-    if names.is_empty() {
-        return Ok(false);
-    }
     let listed: Vec<bool> = answer
         .and_then(|answer| redis::from_redis_value(answer).ok())
         .ok_or(RedisError::Reply("SMISMEMBER"))?;
@@ -251,14 +305,21 @@ fn join(sets: &[Vec<Member>], limit: usize, upwards: bool, newest: u64) -> Read 
     }
 }
 
-/// Leaves out what the bitmaps tell is no match, when that is worth a round trip.
+/// Leaves out what bitmaps tell is no match, when that is worth a round trip; `with_sets` asks
+/// sorted sets too, which are short unless they are inboxes.
 pub(super) async fn narrow(
     shared: &Shared,
     partition: &Partition,
     search: &Search,
+    with_sets: bool,
     members: Vec<Raw>,
 ) -> Result<Vec<Raw>, RedisError> {
-    let Some(filter) = search.bitmaps_only() else {
+    let filter = if with_sets {
+        Some(search.clone())
+    } else {
+        search.bitmaps_only()
+    };
+    let Some(filter) = filter else {
         return Ok(members);
     };
     let mut chunks: Vec<u64> = members.iter().map(|raw| raw.ordinal / CHUNK).collect();

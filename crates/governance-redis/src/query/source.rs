@@ -3,6 +3,7 @@
 use std::{cmp::Ordering, collections::VecDeque};
 
 use governance_core::{Order, RequestId, Timestamp};
+use redis_client::redis::Value;
 
 use super::{
     chunks, due, journal,
@@ -121,6 +122,8 @@ pub(super) struct Source<'a> {
     done: bool,
     /// How many more reads this page allows.
     budget: usize,
+    /// The next part of a walk over sets, if it was asked for together with other partitions.
+    heard: Option<sets::Reading>,
 }
 
 /// Reads of one page and partition that may find nothing.
@@ -167,6 +170,7 @@ impl<'a> Source<'a> {
             scanned: from,
             done: search.is_empty() || nothing_below,
             budget: BUDGET,
+            heard: None,
         }
     }
 
@@ -241,6 +245,34 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What the next read will ask, if that is known and can be asked together with others.
+    pub(super) fn question(&self, want: usize) -> Option<sets::Question> {
+        let is_idle = self.ready.is_empty() && self.raw.is_empty() && self.heard.is_none();
+        match &self.way {
+            Way::Sets { drivers, walked } if is_idle && !self.done && *walked < LONGEST_WALK => {
+                let place = sets::Place {
+                    from: self.scanned,
+                    upwards: self.is_upwards(),
+                    want,
+                };
+                sets::Question::new(self.partition, drivers, place)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the answers to its question. What cannot be used is asked anew by the next read.
+    pub(super) fn hear(
+        &mut self,
+        question: &sets::Question,
+        answers: &mut std::vec::IntoIter<Value>,
+    ) -> Result<(), RedisError> {
+        if let Way::Sets { drivers, .. } = &self.way {
+            self.heard = question.hear(self.partition, drivers, answers)?;
+        }
+        Ok(())
+    }
+
     /// Reads on until something is ready, at best `want` of it.
     pub(super) async fn fill(&mut self, want: usize) -> Result<(), RedisError> {
         while self.ready.is_empty() {
@@ -281,9 +313,17 @@ impl<'a> Source<'a> {
                     self.way = Way::Chunks { step: 1 };
                     return Ok(());
                 }
-                let (from, upwards) = (self.scanned, self.order != Order::NewestFirst);
-                let reading =
-                    sets::read(self.shared, self.partition, drivers, from, upwards, want).await?;
+                let reading = match self.heard.take() {
+                    Some(reading) => reading,
+                    None => {
+                        let place = sets::Place {
+                            from: self.scanned,
+                            upwards: self.order != Order::NewestFirst,
+                            want,
+                        };
+                        sets::read(self.shared, self.partition, drivers, place).await?
+                    }
+                };
                 let sets::Reading::Of(number, found) = reading else {
                     self.way = Way::Chunks { step: 1 };
                     return Ok(());
@@ -291,7 +331,13 @@ impl<'a> Source<'a> {
                 drivers.swap(0, number);
                 drivers.truncate(1);
                 *walked += found.members.len();
-                let members = sets::narrow(self.shared, self.partition, self.search, found.members);
+                let members = sets::narrow(
+                    self.shared,
+                    self.partition,
+                    self.search,
+                    drivers[0].class == Class::Ordinals,
+                    found.members,
+                );
                 self.raw.extend(members.await?);
                 match found.until {
                     Some(until) => self.scanned = until,

@@ -55,8 +55,9 @@ impl Scan {
     }
 }
 
-/// Its conditional write: read the document, watch the revision, replace document and index
-/// entries in a transaction. Three round trips on a connection nobody else uses meanwhile.
+/// Its conditional write: read and decode the document, which is JSON, watch the revision, replace
+/// document and index entries in a transaction. Three round trips on a connection nobody else uses
+/// meanwhile.
 pub(crate) struct Watched {
     connection: MultiplexedConnection,
     base: String,
@@ -97,11 +98,8 @@ impl Watched {
         )
     }
 
-    pub(crate) async fn create(
-        &mut self,
-        request: &MutationRequest,
-        document: &[u8],
-    ) -> Result<()> {
+    pub(crate) async fn create(&mut self, request: &MutationRequest) -> Result<()> {
+        let document = serde_json::to_vec(request)?;
         let (data, revision) = self.keys(request.id());
         let id = request.id().to_string();
         let mut create = redis::pipe();
@@ -117,11 +115,7 @@ impl Watched {
     }
 
     /// Approves a request that is pending.
-    pub(crate) async fn update(
-        &mut self,
-        request: &MutationRequest,
-        document: &[u8],
-    ) -> Result<()> {
+    pub(crate) async fn update(&mut self, request: &MutationRequest) -> Result<()> {
         let (data, revision) = self.keys(request.id());
         let id = request.id().to_string();
         let state = request.proposal().scope().state_id.as_str();
@@ -129,7 +123,8 @@ impl Watched {
             .arg(&data)
             .query_async(&mut self.connection)
             .await?;
-        black_box(stored);
+        black_box(serde_json::from_slice::<MutationRequest>(&stored)?);
+        let document = serde_json::to_vec(request)?;
         let (stored,): (u64,) = redis::pipe()
             .cmd("WATCH")
             .arg(&revision)

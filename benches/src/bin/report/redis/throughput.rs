@@ -36,10 +36,10 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
         sets.push(set_all(place, stock, &bytes).await?);
         let ready = changes.make(TASKS * EACH)?;
         for (i, (request, _)) in ready.iter().enumerate() {
-            watched[i % TASKS].create(request, &bytes).await?;
+            watched[i % TASKS].create(request).await?;
         }
         let ready = ready.into_iter().map(|(_, change)| change).collect();
-        transactions.push(watch_all(&mut watched, ready, &bytes).await?);
+        transactions.push(watch_all(&mut watched, ready).await?);
     }
     // The first round warms up.
     let mut report = |name: &str, floor: Vec<f64>, target: f64| {
@@ -97,18 +97,13 @@ async fn set_all(place: &Place, stock: &Stock, bytes: &Arc<[u8]>) -> Result<f64>
     Ok(start.elapsed().as_nanos() as f64 / (TASKS * EACH) as f64)
 }
 
-async fn watch_all(
-    watched: &mut Vec<Watched>,
-    mut ready: Vec<Change>,
-    bytes: &Arc<[u8]>,
-) -> Result<f64> {
+async fn watch_all(watched: &mut Vec<Watched>, mut ready: Vec<Change>) -> Result<f64> {
     let start = now();
     let tasks = watched.drain(..).map(|mut watched| {
         let mine = ready.split_off(ready.len().saturating_sub(EACH));
-        let bytes = Arc::clone(bytes);
         tokio::spawn(async move {
             for (request, _) in mine {
-                watched.update(&request, &bytes).await?;
+                watched.update(&request).await?;
             }
             anyhow::Ok(watched)
         })
