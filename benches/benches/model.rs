@@ -26,10 +26,8 @@ fn approvals(c: &mut Criterion) {
     c.bench_function("model/can_decide", |b| {
         b.iter(|| black_box(&request).can_decide(&actor, &membership, now));
     });
-    let selectors = request.round().rules().requirements()[0]
-        .selector()
-        .leaves();
-    let group = selectors.iter().find_map(|leaf| match leaf {
+    let from = request.round().rules().requirements()[0].selector();
+    let group = from.leaves().find_map(|leaf| match leaf {
         governance_core::Selector::Group(group) => Some(Group::clone(group)),
         _ => None,
     });

@@ -1,11 +1,21 @@
 //! The command line of every scenario.
 
-use std::{error::Error, io, process::ExitCode};
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-use crate::{Scene, fixed::VirtualClock, provider::ProviderArgs};
+use crate::{
+    Scene,
+    fixed::VirtualClock,
+    provider::{CannotOpen, Needs, ProviderArgs},
+    words_of,
+};
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -14,14 +24,16 @@ struct Options {
 }
 
 /// Runs a scenario: reads the command line, sets the [`Scene`], and turns the outcome into an exit
-/// code: 0 when the story went as told, 1 when it did not, 2 for a command line nobody can follow.
+/// code: 0 when the story went as told, 1 when it did not, 2 when it did not begin because nobody can
+/// follow the command line or the provider cannot be opened.
 #[must_use]
 pub fn run(
     name: &'static str,
     about: &'static str,
     scenario: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let command = Options::command().name(name).about(about);
+    // What is documented of the options they share is for programmers, not for help.
+    let command = Options::command().name(name).about(about).long_about(about);
     let options = match command
         .try_get_matches()
         .and_then(|matches| Options::from_arg_matches(&matches))
@@ -33,29 +45,34 @@ pub fn run(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match play(&options, scenario) {
+    match play(name, &options, scenario) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the story has seen enough of it.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
+            tell(format_args!("error: {}", words_of(&error)));
+            ExitCode::from(if error.is::<CannotOpen>() { 2 } else { 1 })
         }
     }
 }
 
 fn play(
+    name: &'static str,
     options: &Options,
     scenario: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .context("no runtime could be started")?;
     runtime.block_on(async {
         let clock = VirtualClock::new();
-        let store = options.provider.open_on(clock.clone()).await?;
-        scenario(&mut Scene::new(store, clock)).await
+        let needs = Needs::of(name).clock(clock.clone());
+        let opened = options.provider.open(needs).await?;
+        for note in opened.notes() {
+            tell(note);
+        }
+        scenario(&mut Scene::new(opened.provider(), clock)).await
     })
 }
 
@@ -68,7 +85,8 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(closed)
 }
 
-#[expect(clippy::print_stderr, reason = "this is where a program reports")]
-fn report(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+/// Says something beside the story.
+fn tell(line: impl Display) {
+    // Nobody is left to tell if this cannot be written.
+    let _ = writeln!(io::stderr(), "{line}");
 }

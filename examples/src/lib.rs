@@ -6,6 +6,7 @@
 //! ([`fixed`]), and the printing ([`Story`]).
 
 pub mod cli;
+mod failure;
 pub mod fixed;
 mod people;
 pub mod provider;
@@ -14,6 +15,7 @@ mod scene;
 mod story;
 
 pub use cli::run;
+pub use failure::words_of;
 pub use people::People;
 pub use report::{line_of, state_of};
 pub use scene::Scene;

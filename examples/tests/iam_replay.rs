@@ -1,4 +1,4 @@
-//! `iam-replay`, run as its users run it.
+//! `iam-replay`, run as its users run it. What is of one provider only has a suite of its own.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,10 +1,10 @@
-//! Runs every scenario as a program and checks what it tells.
+//! Runs every scenario as a program, on every provider, and checks what it tells.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+mod support;
+
+use std::{fs, path::Path, process::Output};
+
+use support::{command, server};
 
 /// Name and program of every scenario of this suite.
 macro_rules! scenarios {
@@ -32,7 +32,7 @@ fn run(name: &str, arguments: &[&str]) -> Output {
         .iter()
         .find(|(known, _)| *known == name)
         .unwrap_or_else(|| panic!("{name} is not listed"));
-    let output = Command::new(program).args(arguments).output();
+    let output = command(program).args(arguments).output();
     output.unwrap_or_else(|error| panic!("{name} does not start: {error}"))
 }
 
@@ -48,11 +48,27 @@ fn story(name: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// What a scenario tells on a Redis server, under a key prefix of its own.
+fn story_on_redis(name: &str) -> String {
+    let server = server();
+    let output = run(name, &["--provider", "redis", "--redis-url", server.url()]);
+    let beside = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success(),
+        "{name}: {}, {beside}",
+        output.status
+    );
+    let prefix = format!("kept under the key prefix example:{name}:");
+    assert!(beside.starts_with(&prefix), "{name}: {beside}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// Checks that a scenario tells these facts, in this order: each is how a line begins, up to the
 /// end of a word or number. Lines in between are free, so words of errors may change and codes may
-/// not.
+/// not. On another provider it has to tell the very same.
 fn tells(name: &str, facts: &[&str]) {
     let story = story(name);
+    assert_eq!(story_on_redis(name), story, "{name} on redis");
     let mut lines = story.lines().map(str::trim_start);
     for fact in facts {
         assert!(
@@ -95,9 +111,13 @@ fn every_scenario_has_help() {
         let output = run(name, &["--help"]);
         let help = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{name}: {}", output.status);
-        assert!(help.contains(&format!("Usage: {name}")), "{name}: {help}");
+        let usage = format!("Usage: {name}");
+        let (about, _) = help.split_once(&usage).unwrap_or_else(|| panic!("{help}"));
+        assert_eq!(about.trim().lines().count(), 1, "{name}: {help}");
         assert!(help.contains("--provider <NAME>"), "{name}: {help}");
-        assert!(help.contains("memory"), "{name}: {help}");
+        for word in ["memory", "redis", "--redis-url <URL[,URL..]>", "REDIS_ADDR"] {
+            assert!(help.contains(word), "{name}: {help}");
+        }
     }
 }
 
@@ -112,7 +132,7 @@ fn an_unknown_provider_is_refused() {
             "{name}: {errors}"
         );
         assert!(
-            errors.contains("possible values: memory"),
+            errors.contains("possible values: memory, redis"),
             "{name}: {errors}"
         );
         assert!(output.stdout.is_empty(), "{name} went on all the same");
@@ -136,11 +156,7 @@ fn memory_is_the_default() {
 #[test]
 fn a_reader_who_leaves_early_is_no_error() {
     let (name, program) = SCENARIOS[0];
-    let mut child = Command::new(program)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(program).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -155,6 +155,11 @@ impl Reason {
         Ok(Self(text.into()))
     }
 
+    /// A text that is known to be one.
+    pub(crate) fn literal(text: &'static str) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -29,9 +29,9 @@ pub use decision::{
 pub use effects::{Change, ChangeKind, DataContract, Severity, SideEffect};
 pub use governor::{
     BuildError, CannotDecide, DryRun, ExecutionOutcome, ExecutionReport, Explanation, Governor,
-    GovernorBuilder, GovernorError, Limits, OnStale, RequirementExplanation, Resolution,
-    Submission, SubmissionOutcome, SubmitOptions, TickItem, TickOutcome, TickReport, TooLarge,
-    explain,
+    GovernorBuilder, GovernorError, Limits, NextState, OnStale, Reachability,
+    RequirementExplanation, Resolution, Submission, SubmissionOutcome, SubmitOptions, TickItem,
+    TickOutcome, TickReport, TooLarge, explain,
 };
 pub use ids::{
     ActorId, CorrelationId, Digest, Group, IdempotencyKey, InvalidName, Label, MutationType,

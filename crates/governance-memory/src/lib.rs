@@ -35,7 +35,8 @@ pub struct MemoryStore {
 
 struct Shared {
     inner: RwLock<Inner>,
-    /// The place behind the last event, for those who wait for the next.
+    /// The place behind the last event, for those who wait for the next. Told only while somebody
+    /// waits.
     head: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
     scan_limit: usize,
@@ -91,11 +92,14 @@ impl MemoryStore {
             let mut inner = self.shared.inner.write();
             (change(&mut inner), inner.feed.head())
         };
-        self.shared.head.send_if_modified(|known| {
-            let newer = head > *known;
-            *known = head.max(*known);
-            newer
-        });
+        // Who begins to wait from here on looks at the feed itself first.
+        if self.shared.head.receiver_count() > 0 {
+            self.shared.head.send_if_modified(|known| {
+                let newer = head > *known;
+                *known = head.max(*known);
+                newer
+            });
+        }
         result
     }
 }

@@ -31,8 +31,68 @@ pub(crate) enum RedisError {
         "the store went backwards: writes that were acknowledged are gone; list what is there, then open the store anew"
     )]
     Regressed,
+    #[error("{0}")]
+    Moved(#[from] PartitionsMoved),
     #[error("the write is done, but {confirmed} of {wanted} replicas confirmed it in time")]
     NotConfirmed { confirmed: u32, wanted: u32 },
+    #[error("the clock of the store does not tell the time")]
+    Clock(#[source] StoreError),
+}
+
+/// The store is being cut into another number of partitions, or was. It is the cause of the error
+/// a handle with the old number gets.
+///
+/// ```
+/// # fn handle(error: &governance_core::StoreError) {
+/// use governance_redis::PartitionsMoved;
+///
+/// if let Some(PartitionsMoved::Done { to }) = PartitionsMoved::of(error) {
+///     // Open the store anew, with `to` partitions.
+///     # let _ = to;
+/// }
+/// # }
+/// ```
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PartitionsMoved {
+    /// It is under way: what is there can be read, nothing can be written.
+    #[error(
+        "a migration to {to} partitions is running, which writes wait for; open the store with {to} when it is done"
+    )]
+    UnderWay {
+        /// Partitions there will be.
+        to: u16,
+    },
+    /// It is done: what this handle could read is in other places now.
+    #[error("the store was moved to {to} partitions; open it anew with {to}")]
+    Done {
+        /// Partitions there are.
+        to: u16,
+    },
+}
+
+impl PartitionsMoved {
+    /// Finds it among the causes of an error.
+    #[must_use]
+    pub fn of(error: &StoreError) -> Option<Self> {
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            if let Some(moved) = error.downcast_ref() {
+                return Some(*moved);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
+    /// Stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnderWay { .. } => "redis.partitions_moving",
+            Self::Done { .. } => "redis.partitions_moved",
+        }
+    }
 }
 
 /// Why the record of a request cannot be read.
@@ -59,9 +119,12 @@ impl RedisError {
             Self::Encode(_) => (StoreErrorKind::InvalidInput, Retry::Never, NotApplied),
             Self::Reply(_) => (StoreErrorKind::Unexpected, Retry::SameOperation, Unknown),
             Self::Fenced => (StoreErrorKind::Unavailable, Retry::Safe, NotApplied),
-            Self::LayoutLost => (StoreErrorKind::Unavailable, Retry::Never, NotApplied),
+            Self::Moved(_) | Self::LayoutLost => {
+                (StoreErrorKind::Unavailable, Retry::Never, NotApplied)
+            }
             Self::Regressed => (StoreErrorKind::Unavailable, Retry::Never, Unknown),
             Self::NotConfirmed { .. } => (StoreErrorKind::Timeout, Retry::SameOperation, Unknown),
+            Self::Clock(error) => (error.kind(), error.retry(), error.outcome()),
         };
         StoreError::new(kind, operation, self.to_string())
             .with_retry(retry)
@@ -102,6 +165,24 @@ mod tests {
     use redis_client::{Operation, Signal};
 
     use super::*;
+
+    #[test]
+    fn a_moved_store_is_told_by_its_cause() {
+        for (moved, code) in [
+            (
+                PartitionsMoved::UnderWay { to: 16 },
+                "redis.partitions_moving",
+            ),
+            (PartitionsMoved::Done { to: 16 }, "redis.partitions_moved"),
+        ] {
+            let error = RedisError::from(moved).at("create");
+            assert_eq!(PartitionsMoved::of(&error), Some(moved));
+            assert_eq!(moved.code(), code);
+            assert_eq!(error.outcome(), WriteCertainty::NotApplied);
+            assert!(error.to_string().contains("16"), "{error}");
+        }
+        assert_eq!(PartitionsMoved::of(&RedisError::Fenced.at("create")), None);
+    }
 
     #[test]
     fn every_signal_keeps_its_meaning() {

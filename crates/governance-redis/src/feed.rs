@@ -29,6 +29,22 @@ pub(crate) struct StreamId {
     seq: u64,
 }
 
+impl StreamId {
+    /// This one, or if that is not behind the last one, the next behind it.
+    pub(crate) fn behind(self, last: Option<Self>) -> Self {
+        match last {
+            Some(last) if self <= last => match last.seq.checked_add(1) {
+                Some(seq) => Self { seq, ..last },
+                None => Self {
+                    millis: last.millis.saturating_add(1),
+                    seq: 0,
+                },
+            },
+            _ => self,
+        }
+    }
+}
+
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.millis, self.seq)
@@ -65,14 +81,23 @@ pub(crate) enum Position {
 
 /// A place in the feed: one in every stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token(Vec<Position>);
+pub(crate) struct Token {
+    /// How often the store was cut anew before.
+    series: u32,
+    places: Vec<Position>,
+}
 
 const VERSION: &str = "r1.";
+/// The same with the series in front; what was never cut anew needs none.
+const VERSION_SERIES: &str = "r2.";
 
 impl Token {
     fn encode(&self) -> FeedToken {
-        let mut bytes = Vec::with_capacity(16 * self.0.len());
-        for position in &self.0 {
+        let mut bytes = Vec::with_capacity(16 * self.places.len());
+        if self.series != 0 {
+            write_number(&mut bytes, u64::from(self.series));
+        }
+        for position in &self.places {
             let (kind, id) = match position {
                 Position::Start => (0, None),
                 Position::Before(id) => (1, Some(id)),
@@ -84,18 +109,30 @@ impl Token {
                 write_number(&mut bytes, id.seq);
             }
         }
-        FeedToken::new(format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(bytes)))
+        let version = if self.series == 0 {
+            VERSION
+        } else {
+            VERSION_SERIES
+        };
+        FeedToken::new(format!("{version}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// Reads a token; none if it is not of a feed of so many partitions.
-    fn decode(token: &FeedToken, partitions: usize) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD
-            .decode(token.as_str().strip_prefix(VERSION)?)
-            .ok()?;
+    /// Reads a token; none if it is not one.
+    fn decode(token: &FeedToken) -> Option<Self> {
+        let text = token.as_str();
+        let (has_series, body) = match text.strip_prefix(VERSION) {
+            Some(body) => (false, body),
+            None => (true, text.strip_prefix(VERSION_SERIES)?),
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(body).ok()?;
         let mut rest = bytes.as_slice();
-        let mut positions = Vec::with_capacity(partitions);
-        for _ in 0..partitions {
-            let (kind, more) = rest.split_first()?;
+        let series = if has_series {
+            u32::try_from(read_number(&mut rest)?).ok()?
+        } else {
+            0
+        };
+        let mut places = Vec::new();
+        while let Some((kind, more)) = rest.split_first() {
             rest = more;
             let mut id = || {
                 Some(StreamId {
@@ -103,26 +140,39 @@ impl Token {
                     seq: read_number(&mut rest)?,
                 })
             };
-            positions.push(match kind {
+            places.push(match kind {
                 0 => Position::Start,
                 1 => Position::Before(id()?),
                 2 => Position::After(id()?),
                 _ => return None,
             });
         }
-        rest.is_empty().then_some(Self(positions))
+        Some(Self { series, places })
     }
 
     pub(crate) fn of(token: &FeedToken, shared: &Shared) -> Result<Self, StoreError> {
-        Self::decode(token, shared.partitions.len()).ok_or_else(|| {
-            let detail = "the token is not of this feed";
-            StoreError::new(StoreErrorKind::InvalidInput, "read", detail)
-        })
+        let refuse = |kind, detail: &str| Err(StoreError::new(kind, "read", detail));
+        match Self::decode(token) {
+            Some(token) if token.series < shared.series => refuse(
+                StoreErrorKind::Expired,
+                "the store was cut into other partitions since this token was given",
+            ),
+            Some(token)
+                if token.series == shared.series
+                    && token.places.len() == shared.partitions.len() =>
+            {
+                Ok(token)
+            }
+            _ => refuse(
+                StoreErrorKind::InvalidInput,
+                "the token is not of this feed",
+            ),
+        }
     }
 
     /// Where to wait in every stream.
     pub(crate) fn waits(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|position| match position {
+        self.places.iter().map(|position| match position {
             Position::Start | Position::Before(_) => "0-0".to_owned(),
             Position::After(id) => id.to_string(),
         })
@@ -130,9 +180,9 @@ impl Token {
 }
 
 /// An event of one stream.
-struct Entry {
-    id: StreamId,
-    payload: Vec<u8>,
+pub(crate) struct Entry {
+    pub(crate) id: StreamId,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// What can be told about a place.
@@ -157,7 +207,7 @@ pub(crate) async fn read(
     loop {
         let need = limit - events.len();
         let each = need.div_ceil(shared.partitions.len());
-        let reads = shared.partitions.iter().zip(&token.0);
+        let reads = shared.partitions.iter().zip(&token.places);
         let reads = reads.map(|(partition, position)| behind(shared, partition, *position, each));
         let mut lanes = Vec::new();
         for read in try_join_all(reads).await.map_err(wrap)? {
@@ -185,7 +235,7 @@ pub(crate) async fn read(
         found.sort_by_key(|(i, entry)| (entry.id, *i));
         found.truncate(need);
         for (partition, entry) in found {
-            token.0[partition] = Position::After(entry.id);
+            token.places[partition] = Position::After(entry.id);
             events.push(event(&entry, token.encode()).map_err(wrap)?);
         }
         if events.len() >= limit || edge.is_none() {
@@ -202,7 +252,9 @@ pub(crate) async fn head(shared: &Shared) -> Result<FeedToken, StoreError> {
         Ok::<_, RedisError>(id.map_or(Position::Start, Position::After))
     });
     let positions = try_join_all(last).await.map_err(|error| error.at("head"))?;
-    Ok(Token(positions).encode())
+    let series = shared.series;
+    let places = positions;
+    Ok(Token { series, places }.encode())
 }
 
 /// The place before the oldest event that is kept.
@@ -215,7 +267,10 @@ async fn oldest(shared: &Shared) -> Result<Token, RedisError> {
         let info = info(shared, partition).await?;
         Ok::<_, RedisError>(info.map_or(Position::Start, |info| Position::After(info.last)))
     });
-    Ok(Token(try_join_all(first).await?))
+    Ok(Token {
+        series: shared.series,
+        places: try_join_all(first).await?,
+    })
 }
 
 /// Events of one stream behind a place.
@@ -269,7 +324,7 @@ async fn behind(
     }
 }
 
-async fn range(
+pub(crate) async fn range(
     shared: &Shared,
     partition: &Partition,
     from: &str,
@@ -279,6 +334,10 @@ async fn range(
     let mut range = redis::cmd("XRANGE");
     range.arg(key).arg(from).arg("+").arg("COUNT").arg(limit);
     let found: Vec<(String, Vec<Vec<u8>>)> = shared.query(READ, key, &range).await?;
+    if found.len() < limit {
+        // Where a stream ends is told only while it is where the events are written.
+        shared.fence(partition).await?.for_reading()?;
+    }
     let entry = |(id, fields): (String, Vec<Vec<u8>>)| {
         let payload = fields.into_iter().nth(1);
         Ok(Entry {
@@ -289,14 +348,18 @@ async fn range(
     found.into_iter().map(entry).collect()
 }
 
-struct Info {
-    last: StreamId,
+pub(crate) struct Info {
+    pub(crate) last: StreamId,
     /// Whether every event there ever was is still kept.
-    is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 /// What a stream says about itself, none if there never was an event.
-async fn info(shared: &Shared, partition: &Partition) -> Result<Option<Info>, RedisError> {
+pub(crate) async fn info(
+    shared: &Shared,
+    partition: &Partition,
+) -> Result<Option<Info>, RedisError> {
+    shared.fence(partition).await?.for_reading()?;
     let key = &partition.keys.feed;
     let mut exists = redis::cmd("EXISTS");
     exists.arg(key);
@@ -339,17 +402,17 @@ mod tests {
     #[test]
     fn a_token_round_trips_and_is_of_its_feed() {
         let id = |millis, seq| StreamId { millis, seq };
-        let token = Token(vec![
-            Position::Start,
-            Position::Before(id(1, 0)),
-            Position::After(id(u64::MAX, 7)),
-        ]);
-        let text = token.encode();
-        assert_eq!(Token::decode(&text, 3), Some(token));
-        assert_eq!(Token::decode(&text, 2), None);
-        assert_eq!(Token::decode(&text, 4), None);
-        for text in ["", "m3", "r1.", "r1.A!", "r1.Aw"] {
-            assert_eq!(Token::decode(&FeedToken::new(text), 1), None, "{text}");
+        for series in [0, 1, u32::MAX] {
+            let places = vec![
+                Position::Start,
+                Position::Before(id(1, 0)),
+                Position::After(id(u64::MAX, 7)),
+            ];
+            let token = Token { series, places };
+            assert_eq!(Token::decode(&token.encode()), Some(token));
+        }
+        for text in ["", "m3", "r1.A!", "r1.Aw", "r2.", "r3.AA"] {
+            assert_eq!(Token::decode(&FeedToken::new(text)), None, "{text}");
         }
     }
 }

@@ -13,13 +13,14 @@ use crate::index::{Class, IndexTerm};
 pub struct KeyPattern {
     /// How the key is spelled. `T` stands for `<prefix>:{<tag of the partition>}`.
     pub pattern: &'static str,
-    /// The Redis type.
+    /// The type, as the command `TYPE` names it.
     pub kind: &'static str,
     /// What is in it.
     pub content: &'static str,
     /// Who writes it.
     pub owner: &'static str,
-    /// When it goes away.
+    /// When it goes away. None has a time to live: a key that expired on its own would take
+    /// governed data with it, or tear documents and indexes apart.
     pub lifetime: &'static str,
 }
 
@@ -40,25 +41,25 @@ const fn key(
 }
 
 /// Every key the store uses.
-pub const KEYS: [KeyPattern; 15] = [
+pub const KEYS: [KeyPattern; 16] = [
     key(
         "<prefix>:layout",
         "string",
-        "JSON: layout version, number of partitions and the hash tag of each",
-        "the first process that opens the store",
+        "JSON: layout version, number of partitions and the hash tag of each; a migration that is under way",
+        "the first process that opens the store; migrations",
         "as long as the store",
     ),
     key(
         "T:v",
         "string",
-        "fence `layout:active:building:epoch`; the first key of every script",
-        "opening, rebuild",
-        "as long as the store",
+        "fence `layout:active:building:epoch`, and while a migration runs who may write; the first key of every script",
+        "opening, rebuild, migrations",
+        "as long as the store; under a former tag it stays and says where everything is now",
     ),
     key(
         "T:n",
-        "string, 24 B",
-        "next ordinal, last stamp in µs, next journal entry; big endian",
+        "string",
+        "24 B: next ordinal, last stamp in µs, next journal entry; big endian",
         "apply",
         "as long as the store",
     ),
@@ -72,55 +73,55 @@ pub const KEYS: [KeyPattern; 15] = [
     key(
         "T:s:<tenant>:<type>:<state>",
         "string",
-        "governed state with its version and last operation",
+        "governed state with its slot, version and last operation",
         "apply",
         "as long as the store; a deleted state keeps its version",
     ),
     key(
         "T:o:<chunk>",
-        "string, 24 B per ordinal",
-        "id table: request id and stamp by ordinal, zero when purged",
+        "string",
+        "24 B per ordinal: id table, request id and stamp by ordinal, zero when purged",
         "apply",
         "as long as the store",
     ),
     key(
         "T:y:<chunk>",
-        "string, 16 B per write",
-        "journal: stamp, ordinal and decisions of every write, in the order of writing",
+        "string",
+        "16 B per write: journal, stamp, ordinal and decisions of every write, in the order of writing",
         "apply",
         "as long as the store",
     ),
     key(
         "T:b<g>:<dimension>:<value>:<chunk>",
-        "string, up to 8 KiB",
-        "bitmap of the requests with this value, of a dimension of few values or one that came often; bit = ordinal modulo 65 536",
+        "string",
+        "up to 8 KiB: bitmap of the requests with this value, of a dimension of few values or one that came often; bit = ordinal modulo 65 536",
         "apply",
         "until no request of the chunk has the value; generation `g` until a rebuild replaces it",
     ),
     key(
         "T:b<g>:live:<chunk>",
-        "string, up to 8 KiB",
-        "bitmap of the requests that exist",
+        "string",
+        "up to 8 KiB: bitmap of the requests that exist",
         "apply",
         "as the other bitmaps",
     ),
     key(
         "T:z<g>:<dimension>:<value>",
-        "sorted set",
+        "zset",
         "requests with this value of a dimension of many values, unless they are in its bitmaps; score = member = ordinal",
         "apply",
         "until no request has the value",
     ),
     key(
         "T:q<g>:<u|r|g>:<name>",
-        "sorted set",
+        "zset",
         "inbox of an actor, a role or a group; score = ordinal, member = request id, stamp (7 B) and ordinal (5 B)",
         "apply",
         "until nothing is open for the name",
     ),
     key(
         "T:x<g>:due",
-        "sorted set",
+        "zset",
         "requests with a deadline; score = deadline in µs, member = ordinal and request id",
         "apply",
         "until nothing has a deadline",
@@ -146,15 +147,20 @@ pub const KEYS: [KeyPattern; 15] = [
         "apply",
         "an entry until its request is purged",
     ),
+    key(
+        "T:w",
+        "string",
+        "JSON: how far a migration has filled this partition",
+        "migrations",
+        "until the migration is done or undone",
+    ),
 ];
 
-/// The table of keys as a page of documentation, in Markdown.
+/// The table of keys as a section of documentation, in Markdown.
 #[must_use]
 pub fn keys_markdown() -> String {
     let mut page = String::from(
-        "# Keys of governance-redis\n\n\
-         Generated from the table in `keys.rs`; a test compares the two.\n\n\
-         `T` is `<prefix>:{<tag>}`. The tag is the partition's and stands in the layout record, so \
+        "`T` is `<prefix>:{<tag>}`. The tag is the partition's and stands in the layout record, so \
          everything of one partition shares a hash slot. `g` is the generation of the index. Names \
          are percent-encoded; a name of more than 128 bytes is replaced by an empty part and its \
          SHA-256. No key has a time to live.\n\n\
@@ -193,6 +199,8 @@ pub(crate) struct PartitionKeys {
     pub(crate) fence: Key,
     pub(crate) counters: Key,
     pub(crate) feed: Key,
+    /// How far a move into this partition has come.
+    pub(crate) progress: Key,
 }
 
 impl PartitionKeys {
@@ -203,8 +211,15 @@ impl PartitionKeys {
             fence: fixed("v"),
             counters: fixed("n"),
             feed: fixed("e"),
+            progress: fixed("w"),
             base,
         }
+    }
+
+    /// What every key of the partition begins with.
+    pub(crate) fn start(&self) -> &str {
+        let fence = self.fence.as_str();
+        fence.strip_suffix('v').unwrap_or(fence)
     }
 
     fn part(&self, part: impl AsRef<[u8]>) -> TaggedKeyBuilder {
@@ -325,17 +340,24 @@ mod tests {
         }
     }
 
+    const BEGIN: &str = "<!-- begin: governance-redis, generated -->\n";
+    const END: &str = "<!-- end: governance-redis -->\n";
+
     #[test]
     fn the_page_is_the_table() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/redis-keys.md");
-        if std::env::var_os("GOVERNANCE_BLESS").is_some() {
-            std::fs::write(path, keys_markdown()).unwrap();
-        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/redis-keys.md");
         let page = std::fs::read_to_string(path).unwrap();
-        assert_eq!(
-            page,
-            keys_markdown(),
-            "set GOVERNANCE_BLESS=1 to write the page anew"
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (section, after) = rest.split_once(END).unwrap();
+        let wanted = format!("\n{}\n", keys_markdown());
+        if std::env::var_os("GOVERNANCE_BLESS").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
+            return;
+        }
+        assert!(
+            section == wanted,
+            "docs/redis-keys.md is not what the table says; renew it with:\n\
+             GOVERNANCE_BLESS=1 cargo test -p governance-redis --lib the_page_is_the_table"
         );
     }
 

@@ -17,16 +17,21 @@ mod query;
 mod script;
 mod shared;
 mod store;
+#[cfg(test)]
+mod versions;
 
 use std::{fmt, sync::Arc};
 
 pub use admin::{
-    Finding, FindingKind, PartitionStats, PurgeReport, RebuildReport, Stats, VerifyReport,
+    Finding, FindingKind, MigrationError, MigrationReport, MigrationStep, PartitionStats,
+    PurgeReport, RebuildReport, Retention, Stats, VerifyReport,
 };
+pub use codec::NewerVersion;
+pub use error::PartitionsMoved;
 pub use keys::{KEYS, KeyPattern, keys_markdown};
-pub use open::{OpenError, Warning};
+pub use open::{OpenError, StoreLayout, Warning};
 pub use options::{Compression, Durability, RedisStoreOptions, Strictness};
-use redis_client::Client;
+pub use redis_client::{Client, Config};
 use shared::Shared;
 
 /// Keeps everything in Redis, shared by every process that opens the same key prefix. A clone is

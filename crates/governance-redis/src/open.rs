@@ -4,19 +4,18 @@ use std::{fmt, sync::Arc};
 
 use futures_util::{FutureExt as _, future::try_join_all};
 use redis_client::{
-    AppendFsync, Client, ClientError, InvalidPrefix, KeyPrefix, Operation, Role, ServerFacts,
-    Version, redis,
+    AppendFsync, BuildError, Client, ClientError, Config, ConfigError, InvalidPrefix, Key,
+    KeyPrefix, Operation, Role, ServerFacts, Version, redis,
 };
 
 use crate::{
     RedisStore,
-    cache::{Documents, Slots},
-    error::RedisError,
+    error::{PartitionsMoved, RedisError},
     keys::PartitionKeys,
     layout::{Fence, LAYOUT, Layout},
     options::{Durability, RedisStoreOptions, Strictness},
     partition::{Counters, Partition},
-    shared::{SLOTS_KEPT, Shared},
+    shared::Shared,
 };
 
 const OPEN: Operation = Operation::write("open");
@@ -35,11 +34,11 @@ pub enum OpenError {
         wanted: u16,
     },
     /// The key prefix is not acceptable.
-    #[error("the key prefix {0}")]
-    InvalidPrefix(#[source] InvalidPrefix),
+    #[error(transparent)]
+    InvalidPrefix(InvalidPrefix),
     /// The store was set up with another number of partitions.
     #[error(
-        "the store under this key prefix has {stored} partitions, {wanted} were asked for; open it with {stored}, or copy it to another prefix"
+        "the store under this key prefix has {stored} partitions, {wanted} were asked for; open it with {stored}, or move it with `governance-redis-admin migrate-partitions`"
     )]
     OtherPartitions {
         /// Partitions of the store.
@@ -56,6 +55,16 @@ pub enum OpenError {
         stored: u32,
         /// The version of this library.
         known: u32,
+    },
+    /// The store is being cut into another number of partitions.
+    #[error(
+        "a migration of this store from {from} to {to} partitions is running or was broken off; wait for it, or run it again to finish it"
+    )]
+    Migrating {
+        /// Partitions of the store before.
+        from: u16,
+        /// Partitions there will be.
+        to: u16,
     },
     /// There is something under the layout key that is no layout record.
     #[error(
@@ -80,6 +89,12 @@ pub enum OpenError {
     /// The server cannot keep what the durability tier promises, or would evict data.
     #[error("{0}")]
     NotDurable(Warning),
+    /// The address, or the environment, does not say how to reach a server.
+    #[error("the connection is set up wrongly")]
+    Config(#[from] ConfigError),
+    /// There is no client for what the address or the environment says.
+    #[error("the client could not be built")]
+    Build(#[from] BuildError),
     /// The server could not be asked.
     #[error("the server could not be asked")]
     Client(#[from] ClientError),
@@ -100,10 +115,13 @@ impl OpenError {
             Self::InvalidPrefix(_) => "open.invalid_prefix",
             Self::OtherPartitions { .. } => "open.other_partitions",
             Self::OtherLayout { .. } => "open.other_layout",
+            Self::Migrating { .. } => "open.migrating",
             Self::NoLayout { .. } => "open.no_layout",
             Self::TooOld { .. } => "open.too_old",
             Self::ReadOnlyReplica => "open.read_only_replica",
             Self::NotDurable(_) => "open.not_durable",
+            Self::Config(_) => "open.config",
+            Self::Build(_) => "open.build",
             Self::Client(_) => "open.client",
             Self::Damaged { .. } => "open.damaged",
         }
@@ -150,6 +168,22 @@ impl fmt::Display for Warning {
 }
 
 impl RedisStore {
+    /// Opens the store of the default options on one server: `redis://localhost:6379`. What else a
+    /// client can be told, such as Sentinel, Cluster or TLS, is for [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]. A store that was there is left as it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`connect`](Self::connect).
+    pub async fn at(address: &str) -> Result<Self, OpenError> {
+        let config = Config::builder().address(address).build()?;
+        let client = Client::connect(config).boxed().await?;
+        Self::connect(client, RedisStoreOptions::default()).await
+    }
+
     /// Opens the store under a key prefix, and sets it up if it is new.
     ///
     /// Asks every server for its version, role, eviction policy, persistence and replicas; what it
@@ -171,31 +205,73 @@ impl RedisStore {
         if !wanted.is_power_of_two() || wanted > RedisStoreOptions::MAX_PARTITIONS {
             return Err(OpenError::InvalidPartitions { wanted });
         }
-        let prefix = prefix(&client, &options)?;
+        let prefix = full_prefix(&client, &options)?;
         // Boxed, here and below: a caller's future would otherwise hold all of the client's inside
         // its own type, deeper than the compiler follows.
         let warnings = examine(&client.probe().boxed().await?, &options)?;
         let layout = layout(&client, &prefix, wanted).boxed().await?;
         let partitions = (0..wanted).zip(&layout.tags).map(|(number, tag)| {
-            partition(&client, number, PartitionKeys::new(&prefix, tag)).boxed()
+            partition(&client, number, wanted, PartitionKeys::new(&prefix, tag)).boxed()
         });
         let partitions = try_join_all(partitions).await?;
+        let mut shared = Shared::new(client, prefix, options, layout.series, partitions);
+        shared.warnings = warnings;
         Ok(Self {
-            shared: Arc::new(Shared {
-                documents: Documents::new(options.cache_bytes),
-                slots: Slots::new(SLOTS_KEPT),
-                client,
-                prefix,
-                options,
-                partitions,
-                warnings,
-            }),
+            shared: Arc::new(shared),
         })
     }
 }
 
+/// What the layout record of a store says.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreLayout {
+    /// Into how many partitions the store is cut.
+    pub partitions: u16,
+    /// Into how many it is being cut, if a migration is under way or was broken off.
+    pub migrating_to: Option<u16>,
+}
+
+impl RedisStore {
+    /// Tells how the store under the key prefix is laid out, without opening it or setting it up;
+    /// none if there is no store. The number of partitions in the options is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the server cannot be asked, or what is there is no store of this layout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn layout(
+        client: &Client,
+        options: &RedisStoreOptions,
+    ) -> Result<Option<StoreLayout>, OpenError> {
+        let key = layout_key(&full_prefix(client, options)?)?;
+        let mut get = redis::cmd("GET");
+        get.arg(&key);
+        let read = Operation::read("layout");
+        let stored: Option<Vec<u8>> = client.query(read, &key, &get).boxed().await?;
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
+        let layout = read_layout(&key, &stored)?;
+        Ok(Some(StoreLayout {
+            partitions: layout.partitions,
+            migrating_to: layout.moving.map(|moving| moving.partitions),
+        }))
+    }
+}
+
 /// The prefix of the client, then that of the store.
-fn prefix(client: &Client, options: &RedisStoreOptions) -> Result<KeyPrefix, OpenError> {
+pub(crate) fn full_prefix(
+    client: &Client,
+    options: &RedisStoreOptions,
+) -> Result<KeyPrefix, OpenError> {
     let own = KeyPrefix::new(&options.key_prefix).map_err(OpenError::InvalidPrefix)?;
     let before = client.key_prefix();
     if before.is_empty() {
@@ -204,9 +280,27 @@ fn prefix(client: &Client, options: &RedisStoreOptions) -> Result<KeyPrefix, Ope
     KeyPrefix::new(&format!("{before}:{own}")).map_err(OpenError::InvalidPrefix)
 }
 
-async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layout, OpenError> {
+/// The key of the layout record.
+pub(crate) fn layout_key(prefix: &KeyPrefix) -> Result<Key, OpenError> {
     let key = prefix.key().part("layout").finish();
-    let key = key.map_err(|_| OpenError::InvalidPrefix(InvalidPrefix::TooLong))?;
+    key.map_err(|_| OpenError::InvalidPrefix(InvalidPrefix::TooLong))
+}
+
+/// Reads what stands under the key of the layout record.
+pub(crate) fn read_layout(key: &Key, stored: &[u8]) -> Result<Layout, OpenError> {
+    Layout::read(stored).map_err(|version| match version {
+        Some(stored) => OpenError::OtherLayout {
+            stored,
+            known: LAYOUT,
+        },
+        None => OpenError::NoLayout {
+            key: key.as_str().to_owned(),
+        },
+    })
+}
+
+async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layout, OpenError> {
+    let key = layout_key(prefix)?;
     let new = Layout::new(prefix, wanted);
     let text = serde_json::to_string(&new).map_err(|error| OpenError::Damaged {
         detail: error.to_string(),
@@ -217,15 +311,13 @@ async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layo
     let Some(stored) = stored else {
         return Ok(new);
     };
-    let layout = Layout::read(&stored).map_err(|version| match version {
-        Some(stored) => OpenError::OtherLayout {
-            stored,
-            known: LAYOUT,
-        },
-        None => OpenError::NoLayout {
-            key: key.as_str().to_owned(),
-        },
-    })?;
+    let layout = read_layout(&key, &stored)?;
+    if let Some(moving) = &layout.moving {
+        return Err(OpenError::Migrating {
+            from: layout.partitions,
+            to: moving.partitions,
+        });
+    }
     if layout.partitions != wanted {
         return Err(OpenError::OtherPartitions {
             stored: layout.partitions,
@@ -239,6 +331,7 @@ async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layo
 async fn partition(
     client: &Client,
     number: u16,
+    from: u16,
     keys: PartitionKeys,
 ) -> Result<Partition, OpenError> {
     let mut mget = redis::cmd("MGET");
@@ -257,12 +350,18 @@ async fn partition(
             client.query(OPEN, &keys.fence, &set).await?
         }
     };
-    let fence = match fence {
+    let fence: Fence = match fence {
         Some(text) => text.parse().map_err(|_| OpenError::Damaged {
             detail: format!("the fence of partition {number}"),
         })?,
         None => Fence::FIRST,
     };
+    if let Err(PartitionsMoved::UnderWay { to } | PartitionsMoved::Done { to }) =
+        fence.for_writing()
+    {
+        // It began after the layout record was read.
+        return Err(OpenError::Migrating { from, to });
+    }
     let counters = Counters::read(counters.as_deref())?;
     Ok(Partition::new(number, keys, fence, counters))
 }

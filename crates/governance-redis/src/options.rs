@@ -1,6 +1,10 @@
 //! How a store is set up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use governance_core::Clock;
+
+use crate::codec::Schemas;
 
 /// What a crash or a failover may take, as the operator promises it. Checked when the store opens.
 #[non_exhaustive]
@@ -93,6 +97,9 @@ pub struct RedisStoreOptions {
     pub(crate) feed_capacity: u64,
     pub(crate) scan_limit: usize,
     pub(crate) cache_bytes: usize,
+    /// Others only in tests.
+    pub(crate) schemas: Schemas,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for RedisStoreOptions {
@@ -107,6 +114,8 @@ impl Default for RedisStoreOptions {
             feed_capacity: 100_000,
             scan_limit: 2_000,
             cache_bytes: 16 << 20,
+            schemas: Schemas::PRESENT,
+            clock: None,
         }
     }
 }
@@ -124,7 +133,8 @@ impl RedisStoreOptions {
 
     /// Into how many partitions the store is cut: a power of two up to
     /// [`MAX_PARTITIONS`](Self::MAX_PARTITIONS). Default 1, which is right until one server is not
-    /// enough; then 8 or 16. Fixed for a key prefix once the store was opened.
+    /// enough; then 8 or 16. Once the store was opened, only
+    /// [`migrate_partitions`](crate::RedisStore::migrate_partitions) changes it.
     pub const fn partitions(mut self, partitions: u16) -> Self {
         self.partitions = partitions;
         self
@@ -170,6 +180,15 @@ impl RedisStoreOptions {
     /// takes one round trip. Default 16 MiB; 0 turns it off.
     pub const fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// Where the time of the store comes from instead of the server: what deadlines are compared
+    /// with and what records say about when. For tests and demonstrations that move time; every
+    /// process that shares the store has to be told the time of the same clock. Change events and
+    /// the order of requests keep the time of the server.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 }

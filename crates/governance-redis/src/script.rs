@@ -15,3 +15,11 @@ pub(crate) static DUE_PAGE: LazyLock<Script> =
 /// Changes the fence.
 pub(crate) static FENCE: LazyLock<Script> =
     LazyLock::new(|| Script::embedded(include_str!("../lua/fence.lua")));
+
+/// Looks up an idempotency key.
+pub(crate) static FIND: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded(include_str!("../lua/find.lua")));
+
+/// Writes for whoever moves the store to another number of partitions.
+pub(crate) static COPY: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded(include_str!("../lua/copy.lua")));

@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) prefix: KeyPrefix,
     pub(crate) options: RedisStoreOptions,
     pub(crate) partitions: Vec<Partition>,
+    /// How often the store was cut anew; see the layout record.
+    pub(crate) series: u32,
     pub(crate) documents: Documents,
     pub(crate) slots: Slots,
     pub(crate) warnings: Vec<Warning>,
@@ -35,13 +37,32 @@ pub(crate) struct Shared {
 /// How often a step is put together anew because ordinals or layout had moved.
 const ATTEMPTS: usize = 8;
 /// Entries of id tables that are kept.
-pub(crate) const SLOTS_KEPT: usize = 100_000;
+const SLOTS_KEPT: usize = 100_000;
 
 const GET: Operation = Operation::read("get");
 const TIME: Operation = Operation::read("time");
 const FENCE: Operation = Operation::read("fence");
 
 impl Shared {
+    pub(crate) fn new(
+        client: Client,
+        prefix: KeyPrefix,
+        options: RedisStoreOptions,
+        series: u32,
+        partitions: Vec<Partition>,
+    ) -> Self {
+        Self {
+            documents: Documents::new(options.cache_bytes),
+            slots: Slots::new(SLOTS_KEPT),
+            client,
+            prefix,
+            options,
+            partitions,
+            series,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The partition of a slot.
     pub(crate) fn partition(&self, slot: Slot) -> &Partition {
         // There is at least one partition, and the remainder is below their number.
@@ -99,14 +120,45 @@ impl Shared {
         values_of(values, keys.len())
     }
 
+    /// Reads values of one partition, if they are still there to be read: the fence comes with
+    /// them, so a value that was moved away is never taken for one that is not there.
+    pub(crate) async fn values(
+        &self,
+        operation: Operation,
+        partition: &Partition,
+        keys: &[redis_client::Key],
+    ) -> Result<Vec<Option<Bytes>>, RedisError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut mget = redis::cmd("MGET");
+        mget.arg(&partition.keys.fence).arg(keys);
+        let mut values: Vec<Option<Vec<u8>>> =
+            self.query(operation, &partition.keys.fence, &mget).await?;
+        if values.len() != keys.len() + 1 {
+            return Err(RedisError::Reply("MGET"));
+        }
+        Self::told(values.remove(0).as_deref())?.for_reading()?;
+        Ok(values
+            .into_iter()
+            .map(|value| value.map(Bytes::from))
+            .collect())
+    }
+
+    /// The fence that came with a reply.
+    pub(crate) fn told(text: Option<&[u8]>) -> Result<Fence, RedisError> {
+        let text = text.ok_or(RedisError::LayoutLost)?;
+        std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or(RedisError::Fenced)
+    }
+
     /// The frame of a request.
     pub(crate) async fn frame(&self, id: &RequestId) -> Result<Option<Bytes>, RedisError> {
         let partition = self.partition(id.slot());
-        let key = partition.keys.request(id);
-        let mut get = redis::cmd("GET");
-        get.arg(&key);
-        let frame: Option<Vec<u8>> = self.query(GET, &key, &get).await?;
-        Ok(frame.map(Bytes::from))
+        let key = [partition.keys.request(id)];
+        Ok(self.values(GET, partition, &key).await?.pop().flatten())
     }
 
     /// The request as it is stored now.
@@ -130,13 +182,30 @@ impl Shared {
             // The same block with what it sums up is the same record: no need to decode it again.
             return Ok(known);
         }
-        match decode(frame) {
+        match self.decode(frame) {
             Ok(stored) => Ok(self.remember(Arc::new(stored))),
             Err(source) => {
                 self.documents.forget(&id);
                 Err(RedisError::Request { id, source })
             }
         }
+    }
+
+    /// Takes a frame and its document apart.
+    pub(crate) fn decode(&self, bytes: &Bytes) -> Result<Stored, UnreadableRequest> {
+        let frame = Frame::decode(bytes)?;
+        let request = codec::decode_document(&frame.document, self.options.schemas)?;
+        if request.revision().get() != frame.head.revision {
+            return Err(UnreadableRequest::Inconsistent);
+        }
+        Ok(Stored {
+            block: frame.block,
+            ordinal: frame.head.ordinal,
+            stamp: frame.head.stamp,
+            index: Arc::new(frame.index),
+            request: Arc::new(request),
+            bytes: bytes.len(),
+        })
     }
 
     pub(crate) fn remember(&self, stored: Arc<Stored>) -> Arc<Stored> {
@@ -152,7 +221,8 @@ impl Shared {
         index: &IndexRecord,
         place: (u64, u64),
     ) -> Result<Vec<u8>, RedisError> {
-        let document = codec::encode_document(request, self.options.compression)?;
+        let document =
+            codec::encode_document(request, self.options.compression, self.options.schemas)?;
         let last = request.decisions().last();
         let head = Head {
             revision: request.revision().get(),
@@ -243,6 +313,7 @@ impl Shared {
             Some(told) => told,
             None => self.fence(partition).await?,
         };
+        let told = told.for_writing()?;
         if told.epoch <= known.epoch {
             // Epochs only rise; a lower one is of another life of the server.
             return Err(RedisError::LayoutLost);
@@ -256,9 +327,8 @@ impl Shared {
         let key = &partition.keys.fence;
         let mut get = redis::cmd("GET");
         get.arg(key);
-        let text: Option<String> = self.query(FENCE, key, &get).await?;
-        let text = text.ok_or(RedisError::LayoutLost)?;
-        text.parse().map_err(|_| RedisError::Fenced)
+        let text: Option<Vec<u8>> = self.query(FENCE, key, &get).await?;
+        Self::told(text.as_deref())
     }
 
     /// For reads: takes up the fence a reply came with. True if the reply is of the layout that
@@ -268,12 +338,8 @@ impl Shared {
         assumed: Fence,
         told: Option<&Bytes>,
     ) -> Result<bool, RedisError> {
-        let text = told.ok_or(RedisError::LayoutLost)?;
-        let told: Fence = std::str::from_utf8(text)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or(RedisError::Fenced)?;
-        if told == assumed {
+        let told = Self::told(told.map(|text| &**text))?.for_reading()?;
+        if told.with_gate(assumed.gate) == assumed {
             return Ok(true);
         }
         if told.epoch < assumed.epoch {
@@ -291,8 +357,12 @@ impl Shared {
         Ok(())
     }
 
-    /// The server's time. In a cluster that of one node, the same for everybody.
+    /// The server's time, unless the options name another clock. In a cluster that of one node,
+    /// the same for everybody.
     pub(crate) async fn now(&self) -> Result<Timestamp, RedisError> {
+        if let Some(clock) = &self.options.clock {
+            return clock.now().await.map_err(RedisError::Clock);
+        }
         let key = &self.partitions[0].keys.fence;
         time_of(self.query(TIME, key, &redis::cmd("TIME")).await?)
     }
@@ -350,23 +420,6 @@ pub(crate) fn members_of(answer: Option<Value>) -> Result<Vec<Vec<u8>>, RedisErr
         _ => Err(RedisError::Reply("members of a set")),
     };
     values.into_iter().map(member).collect()
-}
-
-/// Takes a frame and its document apart.
-pub(crate) fn decode(bytes: &Bytes) -> Result<Stored, UnreadableRequest> {
-    let frame = Frame::decode(bytes)?;
-    let request = codec::decode_document(&frame.document)?;
-    if request.revision().get() != frame.head.revision {
-        return Err(UnreadableRequest::Inconsistent);
-    }
-    Ok(Stored {
-        block: frame.block,
-        ordinal: frame.head.ordinal,
-        stamp: frame.head.stamp,
-        index: Arc::new(frame.index),
-        request: Arc::new(request),
-        bytes: bytes.len(),
-    })
 }
 
 /// What is wrong, with its causes, in one line.

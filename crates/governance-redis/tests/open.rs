@@ -2,7 +2,9 @@
 
 mod support;
 
+use governance_core::Clock as _;
 use governance_redis::{Durability, OpenError, RedisStore, RedisStoreOptions, Strictness};
+use governance_testkit::fixtures::VirtualClock;
 use redis_client::redis;
 use redis_harness::{Options, Persistence, Server};
 
@@ -65,6 +67,8 @@ async fn another_layout_and_foreign_keys_are_refused() {
     }
     let error = refused(&server, RedisStoreOptions::default().key_prefix("a{b}")).await;
     assert_eq!(error.code(), "open.invalid_prefix");
+    let text = error.to_string();
+    assert!(text.starts_with("the key prefix has a character"), "{text}");
 }
 
 #[tokio::test]
@@ -114,4 +118,35 @@ async fn a_read_only_replica_is_refused() {
         .unwrap();
     let error = refused(&replica, options()).await;
     assert!(matches!(error, OpenError::ReadOnlyReplica), "{error:?}");
+}
+
+#[tokio::test]
+async fn one_address_is_enough() {
+    let server = server(Persistence::None).await;
+    let store = RedisStore::at(server.url()).await.unwrap();
+    assert_eq!(store.stats().await.unwrap().requests(), 0);
+    let error = RedisStore::at("not an address").await.unwrap_err();
+    assert_eq!(error.code(), "open.config");
+}
+
+#[tokio::test]
+async fn time_is_that_of_the_server_or_of_the_clock_it_was_given() {
+    let server = server(Persistence::None).await;
+    let options = options();
+    let clock = VirtualClock::default();
+    let told = open(server.url(), &options.clone().clock(clock.clone())).await;
+    let stood = clock.now().await.unwrap();
+    assert_eq!(told.now().await.unwrap(), stood);
+    clock.advance(std::time::Duration::from_secs(60));
+    let moved = clock.now().await.unwrap();
+    assert_eq!(told.now().await.unwrap(), moved);
+    let mut admin = server.connection().await;
+    let mut time =
+        async || -> (i64, i64) { redis::cmd("TIME").query_async(&mut admin).await.unwrap() };
+    let store = open(server.url(), &options).await;
+    let before = time().await;
+    let asked = store.now().await.unwrap().as_micros();
+    let after = time().await;
+    let micros = |(seconds, micros): (i64, i64)| seconds * 1_000_000 + micros;
+    assert!((micros(before)..=micros(after)).contains(&asked));
 }

@@ -54,6 +54,7 @@ macro_rules! conformance_tests {
                 request_and_state_change_together,
                 commit_without_a_state,
                 commit_can_delete_the_state,
+                commit_does_to_the_state_what_its_request_says,
                 nothing_is_stored_when_the_state_conflicts,
                 nothing_is_stored_when_the_request_conflicts,
                 nothing_is_stored_when_the_second_request_conflicts,
@@ -130,6 +131,7 @@ macro_rules! conformance_tests {
             }
             scenarios {
                 submit_approve_execute,
+                mutation_ends_the_state,
                 denied_submission_is_remembered,
                 rejected_request_stays_rejected,
                 withdrawn_vote_can_be_given_again,

@@ -8,8 +8,8 @@ use std::{
 
 use governance_core::{DecisionCategory, DecisionKind, state_diagram};
 
-/// What is measured and kept in `docs/` beside the guides.
-const REPORTS: [&str; 1] = ["benchmarks.md"];
+/// What is measured or generated and kept in `docs/` beside the guides.
+const REPORTS: [&str; 2] = ["benchmarks.md", "redis-keys.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

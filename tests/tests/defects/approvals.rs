@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use governance_core::{
     Access, AccessRequest, ApprovalEvent, ApprovalQuery, ApprovalRules, Authorizer, Context,
     DecisionKind, Denial, Distinct, ExecutionOutcome, ExpiryCause, GovernorError, Lifecycle,
-    OnStale, Operation, PageRequest, PolicyDecision, PortError, ReasonRule, Requirement,
-    RequirementStatus, Role, Selector, SelfApproval, Status, SubmissionOutcome, policy_fn,
+    OnStale, Operation, PageRequest, PolicyDecision, PortError, Reachability, ReasonRule,
+    Requirement, RequirementStatus, Role, Selector, SelfApproval, Status, SubmissionOutcome,
+    policy_fn,
 };
 use tests::fixtures::{
     Quota, Raise, World, actor, assert_same, assert_whole, by_risk, codes, everyone, group, named,
@@ -548,4 +549,77 @@ async fn d44_only_what_is_not_met_blocks() {
     let report = world.execute(&id, OnStale::Reject).await.unwrap();
     assert_eq!(report.outcome(), ExecutionOutcome::Executed);
     assert_whole(report.request());
+}
+
+/// Stage 1 asks for bob or carol, stage 2 for these.
+fn second_opinion(second: Requirement) -> ApprovalRules {
+    rules([named("first", 1, &["bob", "carol"]), second.in_stage(2)])
+}
+
+#[tokio::test]
+async fn an_approval_that_strands_a_later_stage_is_refused_and_another_way_is_left() {
+    let world = World::new(requiring(second_opinion(named("second", 1, &["bob"]))));
+    let id = world.raise(500).await;
+    let before = world.get(&id).await;
+    let explained = world.governor.explain(&id).await.unwrap();
+    assert_eq!(explained.reachability, Some(Reachability::Reachable));
+    assert_eq!(explained.can_decide(), [&actor("carol")]);
+    let cannot = explained.requirements[0].cannot_decide.as_ref().unwrap();
+    assert_eq!(cannot[0].actor, actor("bob"));
+    assert_eq!(cannot[0].why.code(), "vote.would_strand");
+
+    let error = world.approve(&id, "bob").await.unwrap_err();
+    assert_eq!(error.code(), "vote.would_strand");
+    let words = error.to_string();
+    assert!(words.contains("second") && words.contains("bob"), "{words}");
+    let after = world.get(&id).await;
+    assert_same(&before, &after, "a vote that was refused");
+
+    world.approve(&id, "carol").await.unwrap();
+    let approved = world.approve(&id, "bob").await.unwrap();
+    assert_eq!(approved.status(), Status::Approved);
+    assert_whole(&approved);
+}
+
+#[tokio::test]
+async fn an_approval_strands_nobody_where_somebody_else_or_the_same_person_may_sit_later() {
+    for rules in [
+        second_opinion(named("second", 1, &["bob", "dora"])),
+        second_opinion(named("second", 1, &["bob"])).distinct(Distinct::Requirement),
+    ] {
+        let world = World::new(requiring(rules));
+        let id = world.raise(500).await;
+        world.approve(&id, "bob").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_can_list_is_accepted_and_explained_as_unknown() {
+    let world = World::new(requiring(second_opinion(named("second", 1, &["bob"]))));
+    world.directory.unlist();
+    let id = world.raise(500).await;
+    world.approve(&id, "bob").await.unwrap();
+    let explained = world.governor.explain(&id).await.unwrap();
+    assert_eq!(explained.reachability, Some(Reachability::Unknown));
+    assert!(explained.summary.contains("reachability unknown"));
+}
+
+#[tokio::test]
+async fn what_nobody_can_reach_is_said_and_no_vote_is_refused_for_it() {
+    let world = World::new(requiring(second_opinion(of_group("second", 1, "late"))));
+    world.directory.join("dora", "late");
+    let id = world.raise(500).await;
+    world.directory.leave("dora", "late");
+    let explained = world.governor.explain(&id).await.unwrap();
+    let Some(Reachability::Unreachable { shortages }) = &explained.reachability else {
+        panic!("{:?}", explained.reachability);
+    };
+    assert_eq!(shortages[0].requirement, requirement_id("second"));
+    assert_eq!((shortages[0].seats, shortages[0].fillable), (1, 0));
+    assert!(explained.summary.contains("unreachable"));
+    world.approve(&id, "bob").await.unwrap();
+    // Nothing is concluded from it for good: people come back.
+    world.directory.join("dora", "late");
+    let approved = world.approve(&id, "dora").await.unwrap();
+    assert_eq!(approved.status(), Status::Approved);
 }

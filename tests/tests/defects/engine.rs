@@ -189,6 +189,43 @@ async fn d71_conflicts_compare_by_structure_and_a_denial_comes_first() {
 }
 
 #[tokio::test]
+async fn d71_what_a_denial_settles_keeps_the_records_of_parts_that_conflict() {
+    let clash = PolicyTree::all_of(
+        "clash",
+        [
+            noting("first", serde_json::json!(1), true),
+            noting("second", serde_json::json!(2), true),
+        ],
+    );
+    let world = World::new(PolicyTree::all_of(
+        "whole",
+        [
+            PolicyTree::priority("in-turn", [clash]),
+            noting("third", serde_json::json!(3), false),
+        ],
+    ));
+    let submission = submit(&world, 1).await.unwrap();
+    let outcome = submission.outcome();
+    assert!(matches!(outcome, SubmissionOutcome::Denied { .. }));
+    let said: Vec<(String, bool)> = submission
+        .request()
+        .decisions()
+        .iter()
+        .flat_map(|decision| match decision.kind() {
+            DecisionKind::Policy(PolicyEvent::Evaluated { policies, .. }) => policies.clone(),
+            _ => Vec::new(),
+        })
+        .map(|record| (record.policy, record.decisive))
+        .collect();
+    let expected = [
+        ("policies/whole/in-turn/clash/first", false),
+        ("policies/whole/in-turn/clash/second", false),
+        ("policies/whole/third", true),
+    ];
+    assert_eq!(said, expected.map(|(name, yes)| (name.to_owned(), yes)));
+}
+
+#[tokio::test]
 async fn d72_every_outcome_is_recorded_as_it_was() {
     let world = World::new(allow("yes"));
     world.put(&Quota::of(1).frozen()).await;

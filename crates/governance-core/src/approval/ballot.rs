@@ -41,7 +41,15 @@ impl Parties {
     /// Parties of these actors.
     #[must_use]
     pub fn new(actors: impl IntoIterator<Item = ActorId>) -> Self {
-        Self(actors.into_iter().collect())
+        let mut parties = Self::default();
+        parties.extend(actors);
+        parties
+    }
+
+    /// Adds these actors.
+    pub(crate) fn extend(&mut self, actors: impl IntoIterator<Item = ActorId>) {
+        // One by one: they are few, and collecting a set takes a list of them first.
+        self.0.extend(actors);
     }
 
     /// Whether the actor is one of them or acts for one.

@@ -1,6 +1,6 @@
 //! Votes against requirements.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -285,28 +285,19 @@ pub(super) fn asks_for(requirement: &Requirement, vote: &Vote) -> bool {
 /// The votes that count, sorted by voter. A request never holds two live votes of one person for
 /// one purpose; if a document does, the earliest by stage, time and operation counts.
 fn counted_votes<'a>(ballot: &Ballot<'a>) -> Vec<&'a Vote> {
-    let mut counted: BTreeMap<(&ActorId, u16), &Vote> = BTreeMap::new();
-    for vote in ballot.votes {
+    let counts = |vote: &&Vote| {
         let barred = ballot.rules.self_approval_rule() == SelfApproval::Forbid
             && ballot.parties.include(&vote.actor, &vote.evidence);
-        if barred || vote.subject != *ballot.subject {
-            continue;
-        }
-        let scope = match ballot.rules.distinct_rule() {
-            Distinct::Request => 0,
-            Distinct::Requirement => vote.stage,
-        };
-        let rank = |v: &Vote| (v.stage, v.at, v.operation);
-        counted
-            .entry((&vote.actor, scope))
-            .and_modify(|known| {
-                if rank(vote) < rank(known) {
-                    *known = vote;
-                }
-            })
-            .or_insert(vote);
-    }
-    counted.into_values().collect()
+        !barred && vote.subject == *ballot.subject
+    };
+    let purpose = |vote: &Vote| match ballot.rules.distinct_rule() {
+        Distinct::Request => 0,
+        Distinct::Requirement => vote.stage,
+    };
+    let mut counted: Vec<&Vote> = ballot.votes.iter().filter(counts).collect();
+    counted.sort_by_key(|v| (&v.actor, purpose(v), v.stage, v.at, v.operation));
+    counted.dedup_by(|later, v| later.actor == v.actor && purpose(later) == purpose(v));
+    counted
 }
 
 /// Who sits in which of the requirements of one stage.
@@ -320,36 +311,28 @@ fn seat_votes(
         .copied()
         .filter(|v| v.verdict == Verdict::Approve)
         .collect();
-    if approvals.is_empty() {
-        return vec![Vec::new(); requirements.len()];
+    if distinct == Distinct::Requirement || requirements.len() == 1 {
+        // None of them takes a person away from another.
+        let seated = requirements.iter().map(|requirement| {
+            let fitting = approvals.iter().filter(|vote| asks_for(requirement, vote));
+            let seats = usize::from(requirement.seat_count());
+            fitting.take(seats).map(|vote| vote.actor.clone()).collect()
+        });
+        return seated.collect();
     }
-    let seated = match distinct {
-        Distinct::Request => {
-            let edges: Vec<Vec<usize>> = approvals
-                .iter()
-                .map(|vote| {
-                    (0..requirements.len())
-                        .filter(|r| asks_for(&requirements[*r], vote))
-                        .collect()
-                })
-                .collect();
-            let seats: Vec<usize> = requirements
-                .iter()
-                .map(|r| usize::from(r.seat_count()))
-                .collect();
-            seat(&edges, &seats)
-        }
-        Distinct::Requirement => requirements
-            .iter()
-            .map(|requirement| {
-                (0..approvals.len())
-                    .filter(|v| asks_for(requirement, approvals[*v]))
-                    .take(usize::from(requirement.seat_count()))
-                    .collect()
-            })
-            .collect(),
-    };
-    seated
+    let edges: Vec<Vec<usize>> = approvals
+        .iter()
+        .map(|vote| {
+            (0..requirements.len())
+                .filter(|r| asks_for(&requirements[*r], vote))
+                .collect()
+        })
+        .collect();
+    let seats: Vec<usize> = requirements
+        .iter()
+        .map(|r| usize::from(r.seat_count()))
+        .collect();
+    seat(&edges, &seats)
         .into_iter()
         .map(|mut people| {
             people.sort_unstable();

@@ -20,6 +20,7 @@ pub(crate) use evaluate::fills_a_seat;
 pub use evaluate::{
     BallotOutcome, Evaluation, RequirementEvaluation, RequirementStatus, StageEvaluation, evaluate,
 };
+pub(crate) use reach::stranded;
 pub use reach::{Candidate, Reach, Shortage, reach};
 pub use requirement::{InvalidRequirement, ReasonRule, Requirement};
 pub use round::Round;

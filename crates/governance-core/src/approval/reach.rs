@@ -18,7 +18,7 @@ pub struct Candidate {
 }
 
 /// A requirement too few people are left for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Shortage {
     /// The requirement.
     pub requirement: RequirementId,
@@ -41,6 +41,19 @@ impl Reach {
     pub fn is_reachable(&self) -> bool {
         self.short.is_empty()
     }
+}
+
+/// The first requirement that everybody together could satisfy before a vote and not with it.
+///
+/// Where one is found, somebody else could take the voter's seat: what could be satisfied without
+/// the vote can be satisfied with the voter sitting elsewhere or nowhere.
+pub(crate) fn stranded(
+    before: &Ballot<'_>,
+    after: &Ballot<'_>,
+    candidates: &[Candidate],
+) -> Option<Shortage> {
+    let short = reach(after, candidates).short.into_iter().next()?;
+    reach(before, candidates).is_reachable().then_some(short)
 }
 
 /// Whose vote a candidate's vote would be: an account votes for the person it acts for.

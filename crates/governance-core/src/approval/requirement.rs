@@ -1,6 +1,6 @@
 //! One approval requirement.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ impl Requirement {
         id: impl AsRef<str>,
         people: impl IntoIterator<Item = ActorId>,
     ) -> Result<Self, InvalidName> {
-        let people: std::collections::BTreeSet<_> = people.into_iter().collect();
+        let people: BTreeSet<_> = people.into_iter().collect();
         let seats = u16::try_from(people.len()).unwrap_or(u16::MAX);
         Self::seats(
             id,
@@ -234,14 +234,9 @@ impl Requirement {
             return Err(InvalidRequirement::BadSelector);
         }
         // A selector of named people alone can be counted without a directory.
-        let leaves = self.from.leaves();
-        if !leaves.is_empty()
-            && leaves.iter().all(|leaf| matches!(leaf, Selector::Actor(_)))
-            && leaves
-                .iter()
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
-                < usize::from(self.seats)
+        let mut leaves = self.from.leaves();
+        if leaves.all(|leaf| matches!(leaf, Selector::Actor(_)))
+            && self.from.leaves().collect::<BTreeSet<_>>().len() < usize::from(self.seats)
         {
             return Err(InvalidRequirement::MoreSeatsThanPeople { seats: self.seats });
         }
@@ -252,7 +247,7 @@ impl Requirement {
     }
 
     pub(crate) fn footprint(&self) -> usize {
-        let leaf = |s: &&Selector| {
+        let leaf = |s: &Selector| {
             12 + match s {
                 Selector::Actor(id) => id.as_str().len(),
                 Selector::Role(role) => role.as_str().len(),
@@ -261,7 +256,7 @@ impl Requirement {
             }
         };
         110 + self.id.as_str().len()
-            + self.from.leaves().iter().map(leaf).sum::<usize>()
+            + self.from.leaves().map(leaf).sum::<usize>()
             + self.reason.pattern.as_ref().map_or(0, String::len)
             + self.description.as_ref().map_or(0, String::len)
     }

@@ -1,8 +1,10 @@
 //! All that a request needs to be approved.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidRequirement, Requirement};
+use super::{InvalidRequirement, Membership, Requirement};
 use crate::ids::RequirementId;
 
 /// How often one person may sit.
@@ -50,10 +52,10 @@ pub enum ExecutorRule {
 }
 
 /// Requirements and the rules that hold for all of them. Empty rules are what an automatic
-/// approval looks like.
+/// approval looks like. Cloning is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRules {
-    requirements: Vec<Requirement>,
+    requirements: Arc<[Requirement]>,
     #[serde(default)]
     distinct: Distinct,
     #[serde(default)]
@@ -115,42 +117,10 @@ impl ApprovalRules {
     /// [`RuleConflict`] when a requirement is not well formed, two of one id differ, or there are
     /// too many.
     pub fn new(requirements: impl IntoIterator<Item = Requirement>) -> Result<Self, RuleConflict> {
-        let mut rules = Self::default();
-        for requirement in requirements {
-            rules.add(requirement)?;
-        }
-        Ok(rules)
-    }
-
-    fn add(&mut self, requirement: Requirement) -> Result<(), RuleConflict> {
-        requirement
-            .check()
-            .map_err(|problem| RuleConflict::Invalid {
-                id: requirement.id().clone(),
-                problem,
-            })?;
-        if let Some(known) = self
-            .requirements
-            .iter()
-            .find(|r| r.id() == requirement.id())
-        {
-            if *known != requirement {
-                return Err(RuleConflict::Different {
-                    id: requirement.id().clone(),
-                });
-            }
-            return Ok(());
-        }
-        if self.requirements.len() == Self::MAX_REQUIREMENTS {
-            return Err(RuleConflict::TooMany {
-                count: Self::MAX_REQUIREMENTS + 1,
-            });
-        }
-        let at = self
-            .requirements
-            .partition_point(|r| (r.stage(), r.id()) < (requirement.stage(), requirement.id()));
-        self.requirements.insert(at, requirement);
-        Ok(())
+        Ok(Self {
+            requirements: ordered(requirements)?.into(),
+            ..Self::default()
+        })
     }
 
     /// Sets how often one person may sit.
@@ -188,10 +158,13 @@ impl ApprovalRules {
             self.distinct = self.distinct.max(other.distinct);
             self.self_approval = self.self_approval.max(other.self_approval);
         }
-        for requirement in other.requirements {
-            self.add(requirement)?;
-        }
         self.executor = self.executor.max(other.executor);
+        self.requirements = if self.is_empty() && is_ordered(&other.requirements) {
+            other.requirements
+        } else {
+            let all = self.requirements.iter().chain(&*other.requirements);
+            ordered(all.cloned())?.into()
+        };
         Ok(self)
     }
 
@@ -211,6 +184,13 @@ impl ApprovalRules {
     #[must_use]
     pub const fn distinct_rule(&self) -> Distinct {
         self.distinct
+    }
+
+    /// Whether an approval of somebody like this could leave too few people for another
+    /// requirement: it takes a person away from later stages, or others the person speaks for.
+    pub(crate) fn may_strand(&self, membership: &Membership) -> bool {
+        let stages = || self.stages().count() > 1;
+        (self.distinct == Distinct::Request && stages()) || !membership.acts_for.is_empty()
     }
 
     /// Whether the requester may approve.
@@ -244,4 +224,51 @@ impl ApprovalRules {
                     && self.self_approval <= granted.self_approval
                     && self.executor <= granted.executor))
     }
+}
+
+/// By stage and id, each once and well formed.
+fn ordered(
+    requirements: impl IntoIterator<Item = Requirement>,
+) -> Result<Vec<Requirement>, RuleConflict> {
+    let mut ordered: Vec<Requirement> = Vec::new();
+    for requirement in requirements {
+        requirement
+            .check()
+            .map_err(|problem| RuleConflict::Invalid {
+                id: requirement.id().clone(),
+                problem,
+            })?;
+        if let Some(known) = ordered.iter().find(|r| r.id() == requirement.id()) {
+            if *known != requirement {
+                return Err(RuleConflict::Different {
+                    id: requirement.id().clone(),
+                });
+            }
+            continue;
+        }
+        if ordered.len() == ApprovalRules::MAX_REQUIREMENTS {
+            return Err(RuleConflict::TooMany {
+                count: ApprovalRules::MAX_REQUIREMENTS + 1,
+            });
+        }
+        let at = ordered.partition_point(|r| place(r) < place(&requirement));
+        ordered.insert(at, requirement);
+    }
+    Ok(ordered)
+}
+
+/// Whether [`ordered`] would leave them as they are. Rules that were read from somewhere may have
+/// come as anything.
+fn is_ordered(requirements: &[Requirement]) -> bool {
+    let is_known = |i: usize| {
+        let id = requirements[i].id();
+        requirements[..i].iter().any(|known| known.id() == id)
+    };
+    requirements.len() <= ApprovalRules::MAX_REQUIREMENTS
+        && requirements.is_sorted_by_key(place)
+        && (0..requirements.len()).all(|i| requirements[i].check().is_ok() && !is_known(i))
+}
+
+fn place(requirement: &Requirement) -> (u16, &RequirementId) {
+    (requirement.stage(), requirement.id())
 }

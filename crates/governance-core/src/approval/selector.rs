@@ -166,17 +166,18 @@ impl Selector {
     }
 
     /// The actors, roles and groups it is made of, in order.
-    #[must_use]
-    pub fn leaves(&self) -> Vec<&Self> {
-        let mut leaves = Vec::new();
-        let mut open = vec![self];
-        while let Some(selector) = open.pop() {
-            match selector {
-                Self::AnyOf(parts) | Self::AllOf(parts) => open.extend(parts.iter().rev()),
-                Self::Actor(_) | Self::Role(_) | Self::Group(_) => leaves.push(selector),
+    pub fn leaves(&self) -> impl Iterator<Item = &Self> {
+        let mut first = Some(self);
+        let mut open = Vec::new();
+        std::iter::from_fn(move || {
+            loop {
+                let selector = first.take().or_else(|| open.pop())?;
+                match selector {
+                    Self::AnyOf(parts) | Self::AllOf(parts) => open.extend(parts.iter().rev()),
+                    Self::Actor(_) | Self::Role(_) | Self::Group(_) => return Some(selector),
+                }
             }
-        }
-        leaves
+        })
     }
 
     /// Whether nesting and size are within bounds and no part is empty.

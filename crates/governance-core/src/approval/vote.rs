@@ -238,6 +238,24 @@ pub enum VoteRefused {
         /// The voter.
         actor: ActorId,
     },
+    /// Somebody else could take the seat, and with the voter in it too few people would be left
+    /// for another requirement.
+    #[error(
+        "with {actor} in this seat {requirement} ({asks_for}) could fill {fillable} of {seats} \
+         seats; somebody else can take this one"
+    )]
+    WouldStrand {
+        /// The voter, who is missing there then.
+        actor: ActorId,
+        /// A requirement that could not be met any more.
+        requirement: RequirementId,
+        /// Whom it asks for, in words.
+        asks_for: String,
+        /// Its seats.
+        seats: u16,
+        /// How many of them could still be filled.
+        fillable: usize,
+    },
     /// The reason is not what a requirement asks for.
     #[error("the reason is not what requirement {requirement} asks for")]
     ReasonNotAccepted {
@@ -271,6 +289,7 @@ impl VoteRefused {
             Self::NotEligible { .. } => "vote.not_eligible",
             Self::StageNotOpen { .. } => "vote.stage_not_open",
             Self::SeatsFilled { .. } => "vote.seats_filled",
+            Self::WouldStrand { .. } => "vote.would_strand",
             Self::ReasonNotAccepted { .. } => "vote.reason_not_accepted",
             Self::SubjectChanged { .. } => "vote.subject_changed",
             Self::NoVote { .. } => "vote.no_vote",

@@ -114,6 +114,10 @@ pub enum Lifecycle {
         before: StateVersion,
         /// Version of the state after.
         after: StateVersion,
+        /// Whether the state ended: there is none after. Left out where it did not, so that
+        /// decisions of before there was this keep their digests.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
         /// How many changes the mutation declared.
         changes: u32,
         /// How many side effects it declared.

@@ -30,8 +30,28 @@ pub(super) struct Assessment {
     pub(super) draft: Draft,
     pub(super) resolution: Resolution,
     pub(super) before: StateVersion,
-    /// The new state, if the change is going to be made.
-    pub(super) body: Option<Bytes>,
+    /// What becomes of the state, if the change is going to be made.
+    pub(super) next: Option<NextState>,
+}
+
+/// What a change makes of its state.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextState {
+    /// It has this value, encoded.
+    Value(Bytes),
+    /// It ends: there is none afterwards.
+    Deleted,
+}
+
+impl NextState {
+    /// The encoded value, as a [`StateWrite`](crate::StateWrite) wants it: none deletes.
+    pub(super) fn into_body(self) -> Option<Bytes> {
+        match self {
+            Self::Value(body) => Some(body),
+            Self::Deleted => None,
+        }
+    }
 }
 
 /// How the version of the state bears on an execution.
@@ -59,7 +79,7 @@ pub struct DryRun {
     known: usize,
     resolution: Resolution,
     outcome: ExecutionOutcome,
-    body: Option<Bytes>,
+    next: Option<NextState>,
 }
 
 impl DryRun {
@@ -87,10 +107,19 @@ impl DryRun {
         &self.request.decisions()[self.known..]
     }
 
-    /// The new state, encoded, if the change would be made.
+    /// What would become of the state, if the change would be made.
+    #[must_use]
+    pub const fn next_state(&self) -> Option<&NextState> {
+        self.next.as_ref()
+    }
+
+    /// The new state, encoded, if the change would be made and leaves one.
     #[must_use]
     pub const fn state(&self) -> Option<&Bytes> {
-        self.body.as_ref()
+        match &self.next {
+            Some(NextState::Value(body)) => Some(body),
+            Some(NextState::Deleted) | None => None,
+        }
     }
 }
 
@@ -121,7 +150,7 @@ impl Governor {
             known: request.decisions().len(),
             resolution: assessment.resolution,
             outcome: ExecutionOutcome::of(after.status()),
-            body: assessment.body,
+            next: assessment.next,
             request: Arc::new(after),
         })
     }
@@ -159,12 +188,12 @@ impl Governor {
         } else {
             Resolution::Current { version: current }
         };
-        let done = |draft, body| {
+        let done = |draft, next| {
             Ok(Assessment {
                 draft,
                 resolution,
                 before: current,
-                body,
+                next,
             })
         };
         if stale && on_stale == OnStale::Reject {
@@ -206,10 +235,20 @@ impl Governor {
         };
         match applied {
             Ok(applied) => {
-                TooLarge::check("state", applied.body.len(), self.parts.limits.state)?;
                 let (changes, effects) = (applied.changes, applied.side_effects);
-                draft.complete(current, current.next(), changes, effects)?;
-                done(draft, Some(applied.body))
+                let after = current.next();
+                let next = match applied.body {
+                    Some(body) => {
+                        TooLarge::check("state", body.len(), self.parts.limits.state)?;
+                        draft.complete(current, after, changes, effects)?;
+                        NextState::Value(body)
+                    }
+                    None => {
+                        draft.complete_deleting(current, after, changes, effects)?;
+                        NextState::Deleted
+                    }
+                };
+                done(draft, Some(next))
             }
             Err(failure) => {
                 draft.fail(failure)?;
@@ -232,16 +271,17 @@ impl Governor {
                 reasons: owned_reasons(judgement),
             });
         }
-        let parties = draft.request().proposal().parties().clone();
-        let granted = draft.request().round().rules().clone();
+        let required = judgement.rules();
         match stale {
             Some(OnStale::RenewApproval) => {
-                self.check_satisfiable(judgement.rules(), &parties).await?;
+                self.check_satisfiable(required, draft.request().proposal().parties())
+                    .await?;
                 draft.renew(current, judgement)?;
             }
             Some(OnStale::Revalidate) => {
-                if !judgement.rules().are_covered_by(&granted) {
-                    self.check_satisfiable(judgement.rules(), &parties).await?;
+                if !required.are_covered_by(draft.request().round().rules()) {
+                    self.check_satisfiable(required, draft.request().proposal().parties())
+                        .await?;
                 }
                 draft.revalidate(current, judgement)?;
             }
@@ -254,8 +294,9 @@ impl Governor {
                 if stale.is_some() {
                     draft.accept_any_version(current)?;
                 }
-                if !judgement.rules().are_covered_by(&granted) {
-                    self.check_satisfiable(judgement.rules(), &parties).await?;
+                if !required.are_covered_by(draft.request().round().rules()) {
+                    self.check_satisfiable(required, draft.request().proposal().parties())
+                        .await?;
                     draft.require_more(current, judgement)?;
                 }
             }

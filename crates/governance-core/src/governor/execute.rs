@@ -174,11 +174,11 @@ impl Governor {
             let changed = Arc::new(assessment.draft.finish());
             self.check_document(&changed)?;
             let mut commit = Commit::of(Arc::clone(&changed), request.revision());
-            if let Some(body) = assessment.body {
+            if let Some(next) = assessment.next {
                 commit = commit.with_state(StateWrite {
                     scope: request.proposal().scope().clone(),
                     expected: assessment.before,
-                    body: Some(body),
+                    body: next.into_body(),
                     operation: call.operation,
                 });
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Governor, GovernorError, people};
 use crate::{
-    approval::{RequirementStatus, Verdict, VoteRefused},
+    approval::{Candidate, Requirement, RequirementStatus, Shortage, Verdict, VoteRefused, reach},
     ids::{ActorId, Digest, RequestId, RequirementId, Timestamp},
     request::{MutationRequest, RequestError},
     status::Status,
@@ -18,6 +18,22 @@ pub struct CannotDecide {
     pub actor: ActorId,
     /// Why not.
     pub why: VoteRefused,
+}
+
+/// Whether the people the directory lists could still satisfy what a request waits for.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reachability {
+    /// They could.
+    Reachable,
+    /// They could not, whoever votes: too few are left.
+    Unreachable {
+        /// The requirements that would stay open.
+        shortages: Vec<Shortage>,
+    },
+    /// The directory cannot list people, so nobody knows.
+    Unknown,
 }
 
 /// One requirement of a request that waits.
@@ -64,6 +80,8 @@ pub struct Explanation {
     pub next_deadline: Option<Timestamp>,
     /// Its requirements. Empty unless it waits for approvals.
     pub requirements: Vec<RequirementExplanation>,
+    /// Whether its requirements can still be met. None unless it waits for approvals.
+    pub reachability: Option<Reachability>,
 }
 
 impl Explanation {
@@ -98,9 +116,20 @@ pub async fn explain(
     let round = request.round();
     let tenant = &request.proposal().scope().tenant;
     let mut requirements = Vec::new();
+    let mut reachability = None;
     if request.awaits_approval() {
         let people = people::candidates(directory, tenant, round.rules()).await?;
         let evaluation = request.evaluate(now);
+        let ballot = round.ballot(request.proposal().parties());
+        let reachable = match &people {
+            None => Reachability::Unknown,
+            Some(people) => match reach(&ballot, people).short {
+                short if short.is_empty() => Reachability::Reachable,
+                shortages => Reachability::Unreachable { shortages },
+            },
+        };
+        let listed_people = people.as_deref().unwrap_or_default();
+        let scarce = scarce(request, listed_people);
         for (requirement, standing) in round
             .rules()
             .requirements()
@@ -117,7 +146,20 @@ pub async fn explain(
                     continue;
                 }
                 let verdict = Verdict::Approve;
-                match request.check_vote(verdict, &person.actor, &person.membership, now) {
+                let stranding = |stage| {
+                    let needed = !person.membership.acts_for.is_empty()
+                        || scarce
+                            .iter()
+                            .any(|r| r.selector().matches(&person.actor, &person.membership));
+                    if !needed || reachable != Reachability::Reachable {
+                        return Ok(stage);
+                    }
+                    request
+                        .check_approval_leaves_enough(stage, person, listed_people)
+                        .map(|()| stage)
+                };
+                let stage = request.check_vote(verdict, &person.actor, &person.membership, now);
+                match stage.and_then(stranding) {
                     Ok(stage) if stage == requirement.stage() => can.push(person.actor.clone()),
                     Ok(_) => {}
                     Err(RequestError::Vote(why)) => {
@@ -144,21 +186,58 @@ pub async fn explain(
                 cannot_decide: listed.then_some(cannot),
             });
         }
+        reachability = Some(reachable);
     }
     Ok(Explanation {
         id: *request.id(),
         status: request.status(),
-        summary: summary(request, &requirements, now),
+        summary: summary(request, &requirements, reachability.as_ref(), now),
         round: round.number(),
         subject: *round.subject(),
         next_deadline: request.due_at(),
         requirements,
+        reachability,
     })
+}
+
+/// The requirements that could lack people if one of them sat elsewhere. One that as many people
+/// fit as there are seats in all, and one more, never does; so only for the few who fit the
+/// others it has to be found out what their vote would leave.
+fn scarce<'a>(request: &'a MutationRequest, people: &[Candidate]) -> Vec<&'a Requirement> {
+    let round = request.round();
+    let requirements = round.rules().requirements();
+    let seats: usize = requirements
+        .iter()
+        .map(|r| usize::from(r.seat_count()))
+        .sum();
+    let parties = request.proposal().parties();
+    let free: Vec<&Candidate> = people
+        .iter()
+        .filter(|c| {
+            c.membership.acts_for.is_empty()
+                && !parties.include(&c.actor, &c.membership)
+                && !round.votes().iter().any(|v| {
+                    c.membership
+                        .is_one_person(&c.actor, v.actor(), v.evidence())
+                })
+        })
+        .collect();
+    let fitting = |r: &Requirement| {
+        free.iter()
+            .filter(|c| r.selector().matches(&c.actor, &c.membership))
+            .take(seats + 1)
+            .count()
+    };
+    requirements
+        .iter()
+        .filter(|r| fitting(r) <= seats)
+        .collect()
 }
 
 fn summary(
     request: &MutationRequest,
     requirements: &[RequirementExplanation],
+    reachability: Option<&Reachability>,
     now: Timestamp,
 ) -> String {
     let status = request.status();
@@ -175,7 +254,21 @@ fn summary(
                     format!("{missing} of {} for {} ({})", r.seats, r.id, r.asks_for)
                 })
                 .collect();
-            format!("pending, waits for {}", open.join(" and "))
+            let reach = match reachability {
+                Some(Reachability::Unreachable { shortages }) => {
+                    let short: Vec<String> = shortages
+                        .iter()
+                        .map(|s| format!("{} of {} for {}", s.fillable, s.seats, s.requirement))
+                        .collect();
+                    format!(
+                        "; unreachable: at most {} could be filled",
+                        short.join(" and ")
+                    )
+                }
+                Some(Reachability::Unknown) => "; reachability unknown".to_owned(),
+                Some(Reachability::Reachable) | None => String::new(),
+            };
+            format!("pending, waits for {}{reach}", open.join(" and "))
         }
         Status::Approved => {
             format!(

@@ -20,11 +20,11 @@ mod votes;
 
 use std::{sync::Arc, time::Duration};
 
-pub use assess::{DryRun, Resolution};
+pub use assess::{DryRun, NextState, Resolution};
 pub use builder::{BuildError, GovernorBuilder};
 pub use error::GovernorError;
 pub use execute::{ExecutionOutcome, ExecutionReport, OnStale};
-pub use explain::{CannotDecide, Explanation, RequirementExplanation, explain};
+pub use explain::{CannotDecide, Explanation, Reachability, RequirementExplanation, explain};
 pub use limits::{Limits, TooLarge};
 pub use submit::{Submission, SubmissionOutcome, SubmitOptions};
 pub use tick::{TickItem, TickOutcome, TickReport};

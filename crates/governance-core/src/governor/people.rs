@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{Governor, GovernorError};
 use crate::{
-    approval::{ApprovalRules, Candidate, Membership, Parties, Round, reach},
-    ids::{ActorId, Digest, StateVersion, TenantId, Timestamp},
+    approval::{ApprovalRules, Ballot, Candidate, Membership, Parties, reach},
+    ids::{ActorId, Digest, TenantId},
     store::{Directory, Members, PortError},
 };
 
@@ -61,16 +61,14 @@ impl Governor {
         let Some(candidates) = self.candidates(rules).await? else {
             return Ok(());
         };
-        let round = Round {
-            number: 1,
-            version: StateVersion::ABSENT,
-            subject: Digest::ZERO,
-            opened_at: Timestamp::EPOCH,
-            rules: rules.clone(),
-            stages: Vec::new(),
-            votes: Vec::new(),
+        let ballot = Ballot {
+            rules,
+            openings: &[],
+            votes: &[],
+            subject: &Digest::ZERO,
+            parties,
         };
-        let shortages = reach(&round.ballot(parties), &candidates).short;
+        let shortages = reach(&ballot, &candidates).short;
         if shortages.is_empty() {
             Ok(())
         } else {

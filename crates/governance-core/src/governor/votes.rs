@@ -14,6 +14,10 @@ use crate::{
 impl Governor {
     /// Approves a request. Roles and groups are what the directory says at this moment.
     ///
+    /// An approval that would leave too few people for another requirement is refused
+    /// ([`VoteRefused::WouldStrand`](crate::VoteRefused::WouldStrand)): somebody else can take the
+    /// seat. A directory that cannot list people cannot tell, and the approval is accepted.
+    ///
     /// # Errors
     ///
     /// [`GovernorError::Request`] with the reason the vote does not count
@@ -27,8 +31,30 @@ impl Governor {
         reason: impl AsRef<str> + Send,
     ) -> Result<Arc<MutationRequest>, GovernorError> {
         let reason = Reason::new(reason)?;
-        self.change(id, by.into(), Operation::Approve, |draft, call| {
-            draft.approve(call.membership.clone(), reason.clone())
+        let request = self.load(id).await?;
+        let scope = request.proposal().scope();
+        let call = self
+            .admit(by.into(), Operation::Approve, Some(scope), Some(&request))
+            .await?;
+        let mut evidence = call.membership.clone();
+        evidence
+            .acts_for
+            .extend(call.context.on_behalf_of.iter().cloned());
+        let rules = request.round().rules().clone();
+        // As for a denial. Most rules leave nobody short, and nobody is listed for those.
+        let candidates = if rules.may_strand(&evidence) {
+            self.candidates(&rules).await.unwrap_or_default()
+        } else {
+            None
+        };
+        self.change_as(&call, request, Operation::Approve, |draft, call| {
+            let evidence = call.membership.clone();
+            match &candidates {
+                Some(candidates) if *draft.request().round().rules() == rules => {
+                    draft.approve_among(evidence, reason.clone(), candidates)
+                }
+                _ => draft.approve(evidence, reason.clone()),
+            }
         })
         .await
     }

@@ -14,7 +14,8 @@ use crate::{
 
 /// What a mutation did, with the new state encoded.
 pub(crate) struct AppliedBody {
-    pub(crate) body: Bytes,
+    /// None where the state ends.
+    pub(crate) body: Option<Bytes>,
     pub(crate) changes: Vec<Change>,
     pub(crate) side_effects: Vec<SideEffect>,
 }
@@ -62,9 +63,12 @@ impl<M: Mutation> DynMutation for M {
             changes,
             side_effects,
         } = Mutation::apply(self, state)?;
-        let body = payload::encode(&state).map_err(|error| {
-            MutationError::new(Label::literal("state.encode"), error.to_string())
-        })?;
+        let body = state
+            .map(|state| payload::encode(&state))
+            .transpose()
+            .map_err(|error| {
+                MutationError::new(Label::literal("state.encode"), error.to_string())
+            })?;
         Ok(AppliedBody {
             body,
             changes,

@@ -76,9 +76,8 @@ impl Registry {
 
     /// The registered name and state type of a mutation.
     pub(crate) fn names(&self, mutation: &str) -> Option<(&MutationType, &StateType)> {
-        let name = MutationType::new(mutation).ok()?;
         self.0
-            .get_key_value(&name)
+            .get_key_value(mutation)
             .map(|(name, entry)| (name, &entry.state))
     }
 

@@ -126,7 +126,8 @@ pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// [`ValidationErrors`] with everything that is wrong.
     fn validate(&self, state: &Self::State) -> Result<(), ValidationErrors>;
 
-    /// The new state, what changed, and what has to happen elsewhere.
+    /// The new state, what changed, and what has to happen elsewhere. A mutation that ends the
+    /// state says so with [`Applied::deleted`].
     ///
     /// # Errors
     ///
@@ -164,7 +165,7 @@ impl UpgradeError {
 /// What a mutation did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied<S> {
-    pub(crate) state: S,
+    pub(crate) state: Option<S>,
     pub(crate) changes: Vec<Change>,
     pub(crate) side_effects: Vec<SideEffect>,
 }
@@ -174,7 +175,19 @@ impl<S> Applied<S> {
     #[must_use]
     pub const fn new(state: S) -> Self {
         Self {
-            state,
+            state: Some(state),
+            changes: Vec::new(),
+            side_effects: Vec::new(),
+        }
+    }
+
+    /// The state ends: afterwards there is none. Its version moves on as with any other change, so
+    /// whatever was approved for the state that ended is stale, and a state that begins again
+    /// never has a version that was used before.
+    #[must_use]
+    pub const fn deleted() -> Self {
+        Self {
+            state: None,
             changes: Vec::new(),
             side_effects: Vec::new(),
         }
@@ -201,15 +214,15 @@ impl<S> Applied<S> {
         self
     }
 
-    /// The new state.
+    /// The new state; none where the state ends.
     #[must_use]
-    pub const fn state(&self) -> &S {
-        &self.state
+    pub const fn state(&self) -> Option<&S> {
+        self.state.as_ref()
     }
 
-    /// The new state alone.
+    /// The new state alone; none where the state ends.
     #[must_use]
-    pub fn into_state(self) -> S {
+    pub fn into_state(self) -> Option<S> {
         self.state
     }
 

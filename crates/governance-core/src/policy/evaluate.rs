@@ -111,7 +111,24 @@ impl Ruling {
     }
 }
 
-type Answered<'a> = Pin<Box<dyn Future<Output = Result<Ruling, PolicyConflict>> + Send + 'a>>;
+/// A composition without an answer of its own, and what its parts said: they were asked, so their
+/// records stay when something else settles it.
+struct Conflicted {
+    conflict: PolicyConflict,
+    records: Vec<PolicyRecord>,
+}
+
+impl Conflicted {
+    /// No answer, and records of which none decided anything.
+    fn into_undecided(self) -> Ruling {
+        let mut ruling = Ruling::nothing();
+        ruling.records = self.records;
+        ruling.undecided();
+        ruling
+    }
+}
+
+type Answered<'a> = Pin<Box<dyn Future<Output = Result<Ruling, Conflicted>> + Send + 'a>>;
 
 impl PolicyTree {
     /// Asks every policy, each for at most `deadline`, and comes to one answer. A policy that
@@ -129,7 +146,9 @@ impl PolicyTree {
         subject: &PolicySubject<'_>,
         deadline: Duration,
     ) -> Result<Ruling, PolicyConflict> {
-        ask(&self.0, "", subject, deadline).await
+        ask(&self.0, "", subject, deadline)
+            .await
+            .map_err(|conflicted| conflicted.conflict)
     }
 }
 
@@ -170,7 +189,14 @@ fn ask<'a>(
             Box::pin(async move {
                 let mut asked = Ruling::nothing();
                 for part in parts {
-                    let mut answer = ask(part, &path, subject, deadline).await?;
+                    let mut answer = match ask(part, &path, subject, deadline).await {
+                        Ok(answer) => answer,
+                        Err(mut conflicted) => {
+                            asked.records.append(&mut conflicted.records);
+                            conflicted.records = asked.records;
+                            return Err(conflicted);
+                        }
+                    };
                     let decisive = answer.answer != PolicyAnswer::Abstained;
                     asked.records.append(&mut answer.records);
                     if decisive {
@@ -189,7 +215,7 @@ async fn ask_all(
     path: &str,
     subject: &PolicySubject<'_>,
     deadline: Duration,
-) -> Vec<Result<Ruling, PolicyConflict>> {
+) -> Vec<Result<Ruling, Conflicted>> {
     let mut answers = Vec::with_capacity(parts.len());
     for part in parts {
         answers.push(ask(part, path, subject, deadline).await);
@@ -197,20 +223,31 @@ async fn ask_all(
     answers
 }
 
-/// The answers without conflicts. A conflict somewhere matters only if no part gives the answer
-/// that settles the composition whatever the others say.
+/// The answers, conflicts among them settled. A conflict somewhere matters only if no part gives
+/// the answer that settles the composition whatever the others say; the parts of a conflict that
+/// does not matter stay in the record.
 fn settle(
-    answers: Vec<Result<Ruling, PolicyConflict>>,
+    answers: Vec<Result<Ruling, Conflicted>>,
     settles: PolicyAnswer,
-) -> Result<Vec<Ruling>, PolicyConflict> {
+) -> Result<Vec<Ruling>, Conflicted> {
     let settled = answers
         .iter()
         .flatten()
         .any(|ruling| ruling.answer == settles);
-    if settled {
-        Ok(answers.into_iter().flatten().collect())
-    } else {
-        answers.into_iter().collect()
+    let mut rulings = Vec::with_capacity(answers.len());
+    let mut unsettled = None;
+    for answer in answers {
+        rulings.push(answer.unwrap_or_else(|conflicted| {
+            unsettled.get_or_insert_with(|| conflicted.conflict.clone());
+            conflicted.into_undecided()
+        }));
+    }
+    match unsettled {
+        Some(conflict) if !settled => Err(Conflicted {
+            conflict,
+            records: rulings.into_iter().flat_map(|r| r.records).collect(),
+        }),
+        _ => Ok(rulings),
     }
 }
 
@@ -281,7 +318,7 @@ fn bounded(text: &str) -> String {
     text[..end.unwrap_or(0)].to_owned()
 }
 
-fn all_of(path: &str, answers: Vec<Ruling>) -> Result<Ruling, PolicyConflict> {
+fn all_of(path: &str, answers: Vec<Ruling>) -> Result<Ruling, Conflicted> {
     let decides = [
         PolicyAnswer::Denied,
         PolicyAnswer::Required,
@@ -301,7 +338,7 @@ fn all_of(path: &str, answers: Vec<Ruling>) -> Result<Ruling, PolicyConflict> {
     })
 }
 
-fn any_of(path: &str, mut answers: Vec<Ruling>) -> Result<Ruling, PolicyConflict> {
+fn any_of(path: &str, mut answers: Vec<Ruling>) -> Result<Ruling, Conflicted> {
     if answers
         .iter()
         .any(|ruling| ruling.answer == PolicyAnswer::Allowed)
@@ -328,31 +365,39 @@ fn unite(
     path: &str,
     answers: Vec<Ruling>,
     counts: impl Fn(PolicyAnswer) -> bool,
-) -> Result<Ruling, PolicyConflict> {
+) -> Result<Ruling, Conflicted> {
     let mut united = Ruling::nothing();
+    let mut conflict = None;
     for mut ruling in answers {
         if counts(ruling.answer) {
             united.answer = united.answer.max(ruling.answer);
             united.severity = united.severity.max(ruling.severity);
             united.faulted |= ruling.faulted;
             united.amendments.append(&mut ruling.amendments);
-            united.rules =
-                united
-                    .rules
-                    .unite(ruling.rules)
-                    .map_err(|conflict| PolicyConflict::Rules {
+            match std::mem::take(&mut united.rules).unite(ruling.rules) {
+                Ok(rules) => united.rules = rules,
+                Err(clash) => {
+                    conflict.get_or_insert(PolicyConflict::Rules {
                         composition: path.to_owned(),
-                        conflict,
-                    })?;
+                        conflict: clash,
+                    });
+                }
+            }
         } else {
             ruling.undecided();
         }
         united.records.append(&mut ruling.records);
     }
-    if united.answer != PolicyAnswer::Denied {
-        check_metadata(path, &united.records)?;
+    if conflict.is_none() && united.answer != PolicyAnswer::Denied {
+        conflict = check_metadata(path, &united.records).err();
     }
-    Ok(united)
+    match conflict {
+        None => Ok(united),
+        Some(conflict) => Err(Conflicted {
+            conflict,
+            records: united.records,
+        }),
+    }
 }
 
 fn check_metadata(path: &str, records: &[PolicyRecord]) -> Result<(), PolicyConflict> {

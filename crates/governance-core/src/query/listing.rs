@@ -263,9 +263,7 @@ fn meets(
     requirement: &Requirement,
     status: RequirementStatus,
 ) -> bool {
-    let names = |wanted: &dyn Fn(&Selector) -> bool| {
-        requirement.selector().leaves().into_iter().any(wanted)
-    };
+    let names = |wanted: &dyn Fn(&Selector) -> bool| requirement.selector().leaves().any(wanted);
     match condition {
         ApprovalCondition::Statuses(set) => set.contains(&status),
         ApprovalCondition::Actors(set) => {

@@ -3,10 +3,11 @@
 use super::{Draft, MutationRequest, RequestError};
 use crate::{
     approval::{
-        BallotOutcome, Distinct, Evaluation, Membership, Requirement, SelfApproval, Verdict, Vote,
-        VoteRefused, fills_a_seat,
+        BallotOutcome, Candidate, Distinct, Evaluation, Membership, Requirement, Round,
+        SelfApproval, Verdict, Vote, VoteRefused, fills_a_seat, stranded,
     },
-    ids::{ActorId, Timestamp},
+    context::Reason,
+    ids::{ActorId, OperationId, Timestamp},
 };
 
 /// Somebody who is about to vote.
@@ -65,6 +66,67 @@ impl MutationRequest {
             evidence: membership,
         };
         poll.admits(verdict, voter)
+    }
+
+    /// Refuses the last vote of a round if too few people would be left with it for a requirement
+    /// that could be met without it.
+    pub(super) fn check_stranding(
+        &self,
+        voted: &Round,
+        candidates: &[Candidate],
+    ) -> Result<(), RequestError> {
+        let parties = self.proposal.parties();
+        let (before, after) = (self.round.ballot(parties), voted.ballot(parties));
+        let (Some(short), Some(vote)) = (stranded(&before, &after, candidates), voted.votes.last())
+        else {
+            return Ok(());
+        };
+        let requirements = self.round.rules.requirements();
+        let asks_for = requirements
+            .iter()
+            .find(|r| *r.id() == short.requirement)
+            .map_or_else(String::new, |r| r.selector().to_string());
+        Err(VoteRefused::WouldStrand {
+            actor: vote.actor.clone(),
+            requirement: short.requirement,
+            asks_for,
+            seats: short.seats,
+            fillable: short.fillable,
+        }
+        .into())
+    }
+
+    /// Whether an approval of this person would leave too few people for another requirement, and
+    /// be refused for that. `candidates` must be everybody the requirements could ask for.
+    ///
+    /// # Errors
+    ///
+    /// [`VoteRefused::WouldStrand`].
+    pub fn check_approval_leaves_enough(
+        &self,
+        stage: u16,
+        person: &Candidate,
+        candidates: &[Candidate],
+    ) -> Result<(), RequestError> {
+        if !self.round.rules.may_strand(&person.membership) {
+            return Ok(());
+        }
+        let mut voted = Round::clone(&self.round);
+        voted.votes.push(Vote {
+            actor: person.actor.clone(),
+            verdict: Verdict::Approve,
+            stage,
+            subject: voted.subject,
+            evidence: person.membership.clone(),
+            reason: Reason::literal("what if"),
+            at: self.updated_at,
+            operation: OperationId::from_bytes([0; 16]),
+        });
+        let after = voted.evaluate(self.proposal.parties(), self.updated_at);
+        match after.outcome {
+            BallotOutcome::Open { .. } => self.check_stranding(&voted, candidates),
+            _ => Ok(()),
+        }
     }
 
     /// The request as it stands, if it takes votes at this time.

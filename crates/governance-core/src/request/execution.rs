@@ -30,22 +30,17 @@ pub struct Execution {
     pub(crate) before: Option<StateVersion>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<StateVersion>,
+    // Left out unless it is so: documents of before there was this have the same form and digest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deleted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) executed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
-    #[serde(default = "none", skip_serializing_if = "is_empty")]
-    pub(crate) changes: Arc<Vec<Change>>,
-    #[serde(default = "none", skip_serializing_if = "is_empty")]
-    pub(crate) side_effects: Arc<Vec<SideEffect>>,
-}
-
-fn none<T>() -> Arc<Vec<T>> {
-    Arc::default()
-}
-
-fn is_empty<T>(items: &Arc<Vec<T>>) -> bool {
-    items.is_empty()
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) changes: Arc<[Change]>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) side_effects: Arc<[SideEffect]>,
 }
 
 impl Execution {
@@ -65,6 +60,12 @@ impl Execution {
     #[must_use]
     pub const fn version_after(&self) -> Option<StateVersion> {
         self.after
+    }
+
+    /// Whether it ended its state: there was none afterwards.
+    #[must_use]
+    pub const fn deleted_state(&self) -> bool {
+        self.deleted
     }
 
     /// When it was executed.

@@ -179,11 +179,13 @@ impl MutationRequest {
                     attempt,
                     before,
                     after,
+                    deleted,
                     effects,
                     ..
                 },
             )) => {
                 made == (*attempt, Some(*before), Some(*after), Some(decision.at()))
+                    && execution.deleted == *deleted
                     && execution.failure.is_none()
                     && execution.effects_digest() == *effects
             }

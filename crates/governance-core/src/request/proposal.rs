@@ -104,7 +104,7 @@ impl Proposal {
     /// Adds people who share in the change and so cannot approve it.
     #[must_use]
     pub fn with_parties(mut self, others: impl IntoIterator<Item = ActorId>) -> Self {
-        self.parties = Parties::new(self.parties.iter().cloned().chain(others));
+        self.parties.extend(others);
         self
     }
 

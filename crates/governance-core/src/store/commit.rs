@@ -125,6 +125,7 @@ impl Commit {
                 && *request.proposal().scope() == write.scope
                 && execution.version_before() == Some(write.expected)
                 && execution.version_after() == Some(write.expected.next())
+                && execution.deleted_state() == write.body.is_none()
         };
         if self.state.as_ref().is_some_and(|write| !made(write)) {
             return refuse("the write of the state is not what the first request executed");

@@ -112,8 +112,9 @@ pub trait ChangeFeed: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// `Expired` when events behind the token are not kept any more, `InvalidInput` for a token
-    /// that is not of this feed or a limit outside 1..=1000.
+    /// `Expired` when events behind the token are not kept any more, which is also what a token of
+    /// another instance of a store that outlives no restart is told; `InvalidInput` for a text
+    /// that is no token of this provider's feeds or a limit outside 1..=1000.
     ///
     /// # Cancel safety
     ///

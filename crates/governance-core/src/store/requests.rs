@@ -40,7 +40,8 @@ pub enum Written {
 /// 3. Every write first asks [`MutationRequest::check_new`] or
 ///    [`MutationRequest::check_extends`], so recorded decisions cannot be rewritten.
 /// 4. A write whose operation is already in the stored history returns the stored request instead
-///    of doing anything again.
+///    of doing anything again. Except one that expects the stored revision and brings a shorter
+///    history: it repeats nothing, and is refused as any history that does not extend.
 /// 5. A request and everything it is found by change in one step. A read after a write that was
 ///    acknowledged sees it.
 ///

@@ -6,6 +6,7 @@ use crate::MemoryStore;
 #[async_trait]
 impl Clock for MemoryStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.shared.clock.now().await
+        // Not through the pointer, which would box the future once more.
+        (*self.shared.clock).now().await
     }
 }

@@ -27,9 +27,17 @@ impl ChangeFeed for MemoryStore {
     }
 
     async fn wait(&self, after: &FeedToken) -> Result<(), StoreError> {
-        // Tells an expired or foreign token now rather than never.
-        let place = self.shared.inner.read().feed.place(after)?;
+        // Writers tell the place from here on; what they wrote before is seen below.
         let mut head = self.shared.head.subscribe();
+        let place = {
+            let inner = self.shared.inner.read();
+            // Tells an expired or foreign token now rather than never.
+            let place = inner.feed.place(after)?;
+            if inner.feed.head() > place {
+                return Ok(());
+            }
+            place
+        };
         // The sender lives as long as the store, and so does this call's borrow of it.
         let _ = head.wait_for(|head| *head > place).await;
         Ok(())

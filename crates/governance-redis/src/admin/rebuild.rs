@@ -19,7 +19,7 @@ use crate::{
     layout::Fence,
     partition::Partition,
     script::FENCE,
-    shared::{Shared, decode},
+    shared::Shared,
 };
 
 const REBUILD: Operation = Operation::write("rebuild");
@@ -90,7 +90,7 @@ async fn rebuild(
     partition: &Partition,
     report: &mut RebuildReport,
 ) -> Result<(), RedisError> {
-    let before = shared.fence(partition).await?;
+    let before = shared.fence(partition).await?.for_writing()?;
     // A generation that was begun and left is not gone on with: nobody knows how far it came.
     let building = before.building.max(before.active) + 1;
     let during = raise(shared, partition, before, before.active, building).await?;
@@ -124,6 +124,7 @@ async fn raise(
         active,
         building,
         epoch: from.epoch + 1,
+        gate: from.gate,
     };
     let call = FENCE
         .call()
@@ -154,7 +155,7 @@ async fn index(
             report.unreadable += 1;
             return Ok(());
         };
-        let (after, changed, unreadable) = match decode(&bytes) {
+        let (after, changed, unreadable) = match shared.decode(&bytes) {
             Ok(stored) => {
                 let new = IndexRecord::after(&stored.request, &stored.index);
                 let place = (stored.ordinal, stored.stamp);

@@ -30,7 +30,7 @@ pub(super) async fn counters(
     partition: &Partition,
 ) -> Result<Counters, RedisError> {
     let key = [partition.keys.counters.clone()];
-    let value = shared.mget(SCAN, partition, &key).await?.pop().flatten();
+    let value = shared.values(SCAN, partition, &key).await?.pop().flatten();
     Counters::read(value.as_deref())
 }
 
@@ -41,26 +41,14 @@ pub(super) async fn rows(
     first: u64,
     end: u64,
 ) -> Result<Vec<Row>, RedisError> {
-    let key = partition.keys.ids(first / CHUNK);
-    let width = IdSlot::BYTES as u64;
-    let skip = first / CHUNK * CHUNK;
-    let mut range = redis::cmd("GETRANGE");
-    range
-        .arg(&key)
-        .arg((first - skip) * width)
-        .arg((end - skip) * width - 1);
-    let table: Vec<u8> = shared.query(SCAN, &key, &range).await?;
-    let slots: Vec<(u64, IdSlot)> = (first..)
-        .zip(table.chunks(IdSlot::BYTES))
-        .filter_map(|(ordinal, slot)| Some((ordinal, IdSlot::read(slot)?)))
-        .collect();
+    let slots = slots(shared, partition, first, end).await?;
     let keys: Vec<Key> = slots
         .iter()
         .map(|(_, slot)| partition.keys.request(&slot.id))
         .collect();
     let mut frames = Vec::with_capacity(keys.len());
     for keys in keys.chunks(64) {
-        frames.extend(shared.mget(SCAN, partition, keys).await?);
+        frames.extend(shared.values(SCAN, partition, keys).await?);
     }
     let rows = slots
         .into_iter()
@@ -91,25 +79,56 @@ pub(super) async fn keys(
     partition: &Partition,
     start: &str,
 ) -> Result<Vec<Vec<u8>>, RedisError> {
-    let fence = &partition.keys.fence;
-    // The fence is `<prefix>:{<tag>}:v`; neither prefix nor tag can hold a character of a pattern.
-    let base = fence.as_str().strip_suffix('v').unwrap_or(fence.as_str());
-    let pattern = format!("{base}{start}*");
-    let (mut cursor, mut found) = (0_u64, Vec::new());
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor)
-            .arg("MATCH")
-            .arg(&pattern)
-            .arg("COUNT")
-            .arg(1_000);
-        let (next, keys): (u64, Vec<Vec<u8>>) = shared.query(SCAN, fence, &scan).await?;
+    let mut found = Vec::new();
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        let (keys, next) = some_keys(shared, partition, start, at).await?;
         found.extend(keys);
-        if next == 0 {
-            found.sort_unstable();
-            found.dedup();
-            return Ok(found);
-        }
         cursor = next;
     }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// Some of them, and where to go on, none at the end. A key may come more than once.
+pub(super) async fn some_keys(
+    shared: &Shared,
+    partition: &Partition,
+    start: &str,
+    cursor: u64,
+) -> Result<(Vec<Vec<u8>>, Option<u64>), RedisError> {
+    // Neither prefix nor tag can hold a character of a pattern.
+    let pattern = format!("{}{start}*", partition.keys.start());
+    let mut scan = redis::cmd("SCAN");
+    scan.arg(cursor)
+        .arg("MATCH")
+        .arg(&pattern)
+        .arg("COUNT")
+        .arg(1_000);
+    let (next, keys): (u64, Vec<Vec<u8>>) =
+        shared.query(SCAN, &partition.keys.fence, &scan).await?;
+    Ok((keys, (next != 0).then_some(next)))
+}
+
+/// Entries of the id table of one chunk, those that are in use.
+pub(super) async fn slots(
+    shared: &Shared,
+    partition: &Partition,
+    first: u64,
+    end: u64,
+) -> Result<Vec<(u64, IdSlot)>, RedisError> {
+    let key = partition.keys.ids(first / CHUNK);
+    let width = IdSlot::BYTES as u64;
+    let skip = first / CHUNK * CHUNK;
+    let mut range = redis::cmd("GETRANGE");
+    range
+        .arg(&key)
+        .arg((first - skip) * width)
+        .arg((end - skip) * width - 1);
+    let table: Vec<u8> = shared.query(SCAN, &key, &range).await?;
+    Ok((first..)
+        .zip(table.chunks(IdSlot::BYTES))
+        .filter_map(|(ordinal, slot)| Some((ordinal, IdSlot::read(slot)?)))
+        .collect())
 }

@@ -19,7 +19,7 @@ use crate::{
     keys::CHUNK,
     partition::Partition,
     query::Bits,
-    shared::{Shared, decode, full_text},
+    shared::{Shared, full_text},
 };
 
 const VERIFY: Operation = Operation::read("verify");
@@ -172,18 +172,26 @@ impl RedisStore {
     pub async fn verify(&self) -> Result<VerifyReport, StoreError> {
         let mut report = VerifyReport::default();
         for partition in &self.shared.partitions {
-            let check = Check {
-                shared: &self.shared,
-                partition,
-                generation: partition.fence().active,
-            };
-            check
-                .run(&mut report)
+            check(&self.shared, partition, &mut report)
                 .await
                 .map_err(|error| error.at("verify"))?;
         }
         Ok(report)
     }
+}
+
+/// Checks one partition.
+pub(super) async fn check(
+    shared: &Shared,
+    partition: &Partition,
+    report: &mut VerifyReport,
+) -> Result<(), RedisError> {
+    let check = Check {
+        shared,
+        partition,
+        generation: partition.fence().active,
+    };
+    check.run(report).await
 }
 
 /// What the documents of one chunk say the bitmaps have to be.
@@ -237,7 +245,7 @@ impl Check<'_> {
             }
             return Ok(());
         };
-        let index = match decode(bytes) {
+        let index = match self.shared.decode(bytes) {
             Ok(stored) => {
                 if stored.ordinal != row.ordinal || stored.stamp != row.stamp {
                     report.add(FindingKind::Dangling, self.partition, row.id.to_string());

@@ -9,9 +9,66 @@ use crate::options::Compression;
 /// The version of the document that is written. Every version since 1 can be read.
 const SCHEMA: u16 = 1;
 
+/// Which versions of the document a program knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schemas {
+    /// The one that is written.
+    pub(crate) newest: u16,
+    /// The upcaster from version `n` is at `n - 1`.
+    pub(crate) upcasters: &'static [Upcaster],
+}
+
+impl Schemas {
+    /// Those of this version of the library.
+    pub(crate) const PRESENT: Self = Self {
+        newest: SCHEMA,
+        upcasters: &UPCASTERS,
+    };
+}
+
+/// A record that a newer version of the library wrote. It is the cause of the error of whatever
+/// would have to read it; nothing overwrites it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it has version {stored}, this version of the library knows {known}; update the library")]
+pub struct NewerVersion {
+    stored: u16,
+    known: u16,
+}
+
+impl NewerVersion {
+    pub(crate) const fn new(stored: u16, known: u16) -> Self {
+        Self { stored, known }
+    }
+
+    /// Finds it among the causes of an error.
+    #[must_use]
+    pub fn of(error: &governance_core::StoreError) -> Option<Self> {
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            if let Some(newer) = error.downcast_ref() {
+                return Some(*newer);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
+    /// The version of the record.
+    #[must_use]
+    pub const fn stored(self) -> u16 {
+        self.stored
+    }
+
+    /// The newest version this library knows.
+    #[must_use]
+    pub const fn known(self) -> u16 {
+        self.known
+    }
+}
+
 /// Turns a document of one version into one of the next. Works on the encoded map, since the
 /// types of an old version are gone.
-type Upcaster = fn(Vec<u8>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Upcaster = fn(Vec<u8>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The upcaster from version `n` is at `n - 1`.
 const UPCASTERS: [Upcaster; SCHEMA as usize - 1] = [];
@@ -21,8 +78,8 @@ const UPCASTERS: [Upcaster; SCHEMA as usize - 1] = [];
 pub(crate) enum DocumentError {
     #[error("the document is cut off")]
     Short,
-    #[error("the document has schema version {0}, this version of the library knows {SCHEMA}")]
-    Newer(u16),
+    #[error("the document is of another version: {0}")]
+    Newer(#[source] NewerVersion),
     #[error("the document cannot be unpacked")]
     Packed(#[from] PackError),
     #[error("the document of schema version {from} cannot be brought up to date")]
@@ -39,8 +96,9 @@ pub(crate) enum DocumentError {
 pub(crate) fn encode_document(
     request: &MutationRequest,
     compression: Compression,
+    schemas: Schemas,
 ) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    wrap(SCHEMA, request, compression)
+    wrap(schemas.newest, request, compression)
 }
 
 fn wrap(
@@ -54,8 +112,11 @@ fn wrap(
     Ok(document)
 }
 
-pub(crate) fn decode_document(document: &[u8]) -> Result<MutationRequest, DocumentError> {
-    let bytes = current(document, SCHEMA, &UPCASTERS)?;
+pub(crate) fn decode_document(
+    document: &[u8],
+    schemas: Schemas,
+) -> Result<MutationRequest, DocumentError> {
+    let bytes = current(document, schemas)?;
     let mut rest = rmp_serde::Deserializer::new(&*bytes);
     let request = MutationRequest::deserialize(&mut rest).map_err(DocumentError::Decode)?;
     if rest.get_ref().is_empty() {
@@ -66,14 +127,17 @@ pub(crate) fn decode_document(document: &[u8]) -> Result<MutationRequest, Docume
 }
 
 /// The encoded map in the newest version.
-fn current(document: &[u8], newest: u16, chain: &[Upcaster]) -> Result<Vec<u8>, DocumentError> {
+fn current(document: &[u8], schemas: Schemas) -> Result<Vec<u8>, DocumentError> {
     let (schema, packed) = document.split_first_chunk().ok_or(DocumentError::Short)?;
     let schema = u16::from_be_bytes(*schema);
-    if schema == 0 || schema > newest {
-        return Err(DocumentError::Newer(schema));
+    if schema == 0 || schema > schemas.newest {
+        return Err(DocumentError::Newer(NewerVersion::new(
+            schema,
+            schemas.newest,
+        )));
     }
     let mut bytes = unpack(packed)?.into_owned();
-    for (from, upcast) in (1..).zip(chain).skip(usize::from(schema) - 1) {
+    for (from, upcast) in (1..).zip(schemas.upcasters).skip(usize::from(schema) - 1) {
         bytes = upcast(bytes).map_err(|source| DocumentError::Upcast { from, source })?;
     }
     Ok(bytes)
@@ -100,33 +164,40 @@ mod tests {
 
     #[test]
     fn old_versions_climb_the_chain_and_newer_ones_are_refused() {
-        let chain: [Upcaster; 2] = [|b| rename(&b, "a", "b"), |b| rename(&b, "b", "c")];
+        const CHAIN: [Upcaster; 2] = [|b| rename(&b, "a", "b"), |b| rename(&b, "b", "c")];
+        let schemas = Schemas {
+            newest: 3,
+            upcasters: &CHAIN,
+        };
         let map = |name: &str| Map::from([(name.to_owned(), 7)]);
         for (schema, name) in [(1, "a"), (2, "b"), (3, "c")] {
             let document = wrap(schema, &map(name), Compression::Off).unwrap();
-            let bytes = current(&document, 3, &chain).unwrap();
+            let bytes = current(&document, schemas).unwrap();
             assert_eq!(rmp_serde::from_slice::<Map>(&bytes).unwrap(), map("c"));
         }
         let document = wrap(4, &map("d"), Compression::Off).unwrap();
         assert!(matches!(
-            current(&document, 3, &chain),
-            Err(DocumentError::Newer(4))
+            current(&document, schemas),
+            Err(DocumentError::Newer(newer)) if newer == NewerVersion::new(4, 3)
         ));
         let document = wrap(1, &map("x"), Compression::Off).unwrap();
-        let error = current(&document, 3, &chain).unwrap_err();
+        let error = current(&document, schemas).unwrap_err();
         assert!(matches!(error, DocumentError::Upcast { from: 1, .. }));
     }
 
     #[test]
     fn short_and_foreign_documents_are_errors() {
-        assert!(matches!(decode_document(b""), Err(DocumentError::Short)));
         assert!(matches!(
-            decode_document(&[0, 1]),
+            decode_document(b"", Schemas::PRESENT),
+            Err(DocumentError::Short)
+        ));
+        assert!(matches!(
+            decode_document(&[0, 1], Schemas::PRESENT),
             Err(DocumentError::Packed(_))
         ));
         let document = wrap(SCHEMA, &Map::new(), Compression::Off).unwrap();
         assert!(matches!(
-            decode_document(&document),
+            decode_document(&document, Schemas::PRESENT),
             Err(DocumentError::Decode(_))
         ));
     }

@@ -16,6 +16,7 @@
 
 use bytes::Bytes;
 
+use super::document::NewerVersion;
 use crate::index::IndexRecord;
 
 /// Length of the block that is compared.
@@ -33,8 +34,8 @@ pub(crate) enum FrameError {
     Short,
     #[error("the record does not begin as a request does")]
     Magic,
-    #[error("the record has format {0}, which this version does not know")]
-    Format(u8),
+    #[error("the record is of another format: {0}")]
+    Format(#[source] NewerVersion),
     #[error("the checksum does not fit")]
     Checksum,
     #[error("the index record cannot be read")]
@@ -129,7 +130,10 @@ impl Frame {
         let block = block_of(bytes).ok_or(FrameError::Short)?;
         match block {
             [MAGIC, FORMAT, ..] => {}
-            [MAGIC, format, ..] => return Err(FrameError::Format(format)),
+            [MAGIC, format, ..] => {
+                let newer = NewerVersion::new(u16::from(format), u16::from(FORMAT));
+                return Err(FrameError::Format(newer));
+            }
             _ => return Err(FrameError::Magic),
         }
         let index_len = u32::from_be_bytes(number(bytes, 4)?) as usize;

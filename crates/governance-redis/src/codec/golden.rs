@@ -6,16 +6,22 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use governance_core::{Membership, MutationRequest, Timestamp};
+use governance_core::{
+    FeedSubject, Membership, MutationRequest, OperationId, Revision, StateVersion, Status,
+    Timestamp,
+};
 use governance_testkit::fixtures::{RequestBuilder, SeededIds, actor, approve};
 
-use super::{Frame, Head, decode_document, encode_document, encode_frame};
+use super::{
+    Event, Frame, Head, Schemas, StateRecord, decode_document, decode_state, encode_document,
+    encode_frame, encode_state,
+};
 use crate::{index::IndexRecord, options::Compression};
 
 const NOW: Timestamp = Timestamp::from_micros(1_795_222_923_500_000);
 
 /// A request with something in most of its fields.
-fn sample() -> MutationRequest {
+pub(crate) fn sample() -> MutationRequest {
     use governance_core::IdSource as _;
     let ids = SeededIds::new(11);
     let request = RequestBuilder::new(&ids, NOW)
@@ -47,17 +53,17 @@ fn written(compression: Compression) -> Vec<u8> {
             .as_bytes(),
         decisions: u32::try_from(request.decisions().len()).expect("a few decisions"),
     };
-    let document = encode_document(&request, compression).expect("a document");
+    let document = encode_document(&request, compression, Schemas::PRESENT).expect("a document");
     encode_frame(&head, &IndexRecord::of(&request), &document).expect("a frame")
 }
 
 fn read(frame: Vec<u8>) -> (Frame, MutationRequest) {
     let frame = Frame::decode(&Bytes::from(frame)).expect("a frame");
-    let request = decode_document(&frame.document).expect("a document");
+    let request = decode_document(&frame.document, Schemas::PRESENT).expect("a document");
     (frame, request)
 }
 
-fn golden(name: &str, now: &[u8]) -> Vec<u8> {
+pub(crate) fn golden(name: &str, now: &[u8]) -> Vec<u8> {
     let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("GOVERNANCE_BLESS").is_some() && !std::path::Path::new(&path).exists() {
         std::fs::write(&path, now).expect("a file");
@@ -88,4 +94,50 @@ fn version_1_is_read_compressed() {
     let stored = golden("request-v1-zstd.bin", &written(compression));
     let (_, request) = read(stored);
     assert_eq!(request, sample());
+}
+
+#[test]
+fn a_state_of_version_1_is_read_and_still_written() {
+    let record = StateRecord {
+        slot: Some(4_711),
+        version: 7,
+        operation: OperationId::from_bytes([9; 16]),
+        body: Some(Bytes::from_static(b"{\"limit\":5}")),
+    };
+    let now = encode_state(&record, Compression::Off);
+    let stored = golden("state-v1.bin", &now);
+    assert_eq!(decode_state(&stored), Ok(record));
+    assert_eq!(stored, now);
+}
+
+#[test]
+fn events_of_version_1_are_read_and_still_written() {
+    let id = *sample().id();
+    let scope = sample().proposal().scope().clone();
+    for (name, subject) in [
+        (
+            "event-request-v1.bin",
+            FeedSubject::Request {
+                id,
+                revision: Revision::FIRST.next(),
+                before: Some(Status::Pending),
+                after: Status::Approved,
+                operation: OperationId::from_bytes([9; 16]),
+            },
+        ),
+        ("event-purged-v1.bin", FeedSubject::Purged { id }),
+        (
+            "event-state-v1.bin",
+            FeedSubject::State {
+                version: StateVersion::new(300),
+            },
+        ),
+    ] {
+        let scope = scope.clone();
+        let event = Event { scope, subject };
+        let now = event.encode().expect("an event");
+        let stored = golden(name, &now);
+        assert_eq!(Event::decode(&stored).as_ref(), Some(&event), "{name}");
+        assert_eq!(stored, now, "{name}");
+    }
 }

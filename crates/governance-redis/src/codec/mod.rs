@@ -5,13 +5,16 @@ mod document;
 mod event;
 mod frame;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod number;
 mod packed;
 mod state;
 
-pub(crate) use document::{DocumentError, decode_document, encode_document};
+pub use document::NewerVersion;
+#[cfg(test)]
+pub(crate) use document::Upcaster;
+pub(crate) use document::{DocumentError, Schemas, decode_document, encode_document};
 pub(crate) use event::Event;
 pub(crate) use frame::{BLOCK, Frame, FrameError, Head, block_of, encode_frame, is_whole};
 pub(crate) use number::{read_number, write_number};
-pub(crate) use state::{StateRecord, decode_state, encode_state};
+pub(crate) use state::{StateRecord, decode_state, encode_state, state_slot};

@@ -1,6 +1,6 @@
 //! The record of a governed state.
 //!
-//! Magic, format, 6 bytes of 0; version, u64; operation of the last write, 16 B; CRC-32C of what
+//! Magic, format; 1 and the slot, u16, or 0 where a record has none; 3 bytes of 0; version, u64; operation of the last write, 16 B; CRC-32C of what
 //! follows, u32; 1 if there is a value, 0 if it was deleted; the packed value.
 
 use bytes::Bytes;
@@ -16,6 +16,8 @@ const HEAD: usize = 36;
 /// A state as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StateRecord {
+    /// The slot of the state, which a long name in a key does not tell.
+    pub(crate) slot: Option<u16>,
     pub(crate) version: u64,
     pub(crate) operation: OperationId,
     /// None if it was deleted.
@@ -28,7 +30,9 @@ pub(crate) fn encode_state(record: &StateRecord, compression: Compression) -> Ve
         rest.extend(pack(body, compression));
     }
     let mut bytes = Vec::with_capacity(HEAD + rest.len());
-    bytes.extend([MAGIC, FORMAT, 0, 0, 0, 0, 0, 0]);
+    let [high, low] = record.slot.unwrap_or_default().to_be_bytes();
+    let known = u8::from(record.slot.is_some());
+    bytes.extend([MAGIC, FORMAT, known, high, low, 0, 0, 0]);
     bytes.extend(record.version.to_be_bytes());
     bytes.extend(record.operation.as_bytes());
     bytes.extend(crc32c::crc32c(&rest).to_be_bytes());
@@ -55,10 +59,19 @@ pub(crate) fn decode_state(bytes: &[u8]) -> Result<StateRecord, &'static str> {
         _ => return Err("the record is damaged"),
     };
     Ok(StateRecord {
+        slot: state_slot(bytes),
         version,
         operation,
         body,
     })
+}
+
+/// The slot of the state a record is of, if it tells.
+pub(crate) fn state_slot(bytes: &[u8]) -> Option<u16> {
+    match bytes {
+        [MAGIC, FORMAT, 1, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+        _ => None,
+    }
 }
 
 /// Version and last operation, which stand in front.
@@ -80,11 +93,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_state_round_trips(
-            version: u64, operation: [u8; 16],
+            slot in prop::option::of(0..1_u16 << 14), version: u64, operation: [u8; 16],
             body in prop::option::of(prop::collection::vec(0_u8..3, 0..200)),
         ) {
             let operation = OperationId::from_bytes(operation);
-            let record = StateRecord { version, operation, body: body.map(Bytes::from) };
+            let record = StateRecord { slot, version, operation, body: body.map(Bytes::from) };
             let compression = Compression::Zstd { level: 1, from_bytes: 100 };
             let bytes = encode_state(&record, compression);
             prop_assert_eq!(decode_state(&bytes), Ok(record));
@@ -99,6 +112,7 @@ mod tests {
     #[test]
     fn a_damaged_state_is_an_error() {
         let record = StateRecord {
+            slot: Some(5),
             version: 3,
             operation: OperationId::from_bytes([1; 16]),
             body: Some(Bytes::from_static(b"value")),

@@ -74,11 +74,24 @@ async fn read(
     let Some(first) = group.first() else {
         return Ok(Vec::new());
     };
-    let keys: Vec<_> = group
+    let mut partitions: Vec<&Partition> = group.iter().map(|wanted| wanted.partition).collect();
+    partitions.sort_unstable_by_key(|partition| partition.number);
+    partitions.dedup_by_key(|partition| partition.number);
+    // With the fences, so a document that was moved away is never taken for one that is not there.
+    let fences = partitions
         .iter()
-        .map(|wanted| wanted.partition.keys.request(&wanted.id))
-        .collect();
-    let frames = shared.mget(DOCUMENTS, first.partition, &keys).await?;
+        .map(|partition| partition.keys.fence.clone());
+    let documents = group
+        .iter()
+        .map(|wanted| wanted.partition.keys.request(&wanted.id));
+    let keys: Vec<_> = fences.chain(documents).collect();
+    let mut frames = shared
+        .mget(DOCUMENTS, first.partition, &keys)
+        .await?
+        .into_iter();
+    for fence in frames.by_ref().take(partitions.len()) {
+        Shared::told(fence.as_deref())?.for_reading()?;
+    }
     let fetched = group.iter().zip(frames).map(|(wanted, frame)| {
         let (id, ordinal) = (wanted.id, wanted.ordinal);
         let Some(frame) = frame else {

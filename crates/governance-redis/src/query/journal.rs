@@ -39,6 +39,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// As the script writes it.
+    pub(crate) fn write(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..7].copy_from_slice(&self.stamp.to_be_bytes()[1..]);
+        bytes[7..12].copy_from_slice(&self.ordinal.to_be_bytes()[3..]);
+        bytes[12..14].copy_from_slice(&self.first.to_be_bytes());
+        bytes[14..].copy_from_slice(&self.count.to_be_bytes());
+        bytes
+    }
+
     pub(crate) fn read(bytes: [u8; 16]) -> Self {
         let number = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
         Self {
@@ -121,7 +131,8 @@ pub(super) async fn read(
 
 async fn newest(shared: &Shared, partition: &Partition) -> Result<u64, RedisError> {
     let key = [partition.keys.counters.clone()];
-    let value = shared.mget(JOURNAL, partition, &key).await?.pop().flatten();
+    let value = shared.values(JOURNAL, partition, &key).await?;
+    let value = value.into_iter().next().flatten();
     Ok(Counters::read(value.as_deref())?.entries)
 }
 

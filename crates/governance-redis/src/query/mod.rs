@@ -19,4 +19,5 @@ mod walk;
 
 pub(crate) use bits::Bits;
 pub(crate) use count::count;
+pub(crate) use journal::{Entry as JournalEntry, range as journal_range};
 pub(crate) use walk::{Listing, refuse_deadline, walk};

@@ -23,25 +23,49 @@ pub(super) struct DuePlace {
     pub(super) member: [u8; 24],
 }
 
+/// How a store is cut: a position makes sense in no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) partitions: usize,
+    pub(super) series: u32,
+}
+
 const VERSION: u8 = 1;
+/// The same with the series behind it; what was never cut anew needs none.
+const VERSION_SERIES: u8 = 2;
 const ORDINALS: u8 = 0;
 const DUE: u8 = 1;
 
+impl Cut {
+    fn write_series(self, bytes: &mut Vec<u8>) {
+        if self.series != 0 {
+            write_number(bytes, u64::from(self.series));
+        }
+    }
+}
+
 impl Place {
     /// Version, number of partitions, kind, then numbers of variable length or the due place.
-    pub(super) fn encode(&self, partitions: usize) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
+    pub(super) fn encode(&self, cut: Cut) -> Vec<u8> {
+        let partitions = cut.partitions;
+        let mut bytes = vec![if cut.series == 0 {
+            VERSION
+        } else {
+            VERSION_SERIES
+        }];
         // There are at most 256 partitions.
         bytes.extend(u16::try_from(partitions).unwrap_or(u16::MAX).to_be_bytes());
         match self {
             Self::Ordinals(ordinals) => {
                 bytes.push(ORDINALS);
+                cut.write_series(&mut bytes);
                 ordinals
                     .iter()
                     .for_each(|ordinal| write_number(&mut bytes, *ordinal));
             }
             Self::Due(place) => {
                 bytes.push(DUE);
+                cut.write_series(&mut bytes);
                 bytes.extend(place.due.to_be_bytes());
                 bytes.extend(place.partition.to_be_bytes());
                 bytes.extend(place.member);
@@ -50,23 +74,25 @@ impl Place {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8], partitions: usize, order: Order) -> Result<Self, PageError> {
+    pub(super) fn decode(bytes: &[u8], cut: Cut, order: Order) -> Result<Self, PageError> {
         let (place, of) = Self::read(bytes, order).ok_or(PageError::CursorMalformed)?;
         // A position that makes sense, but of a store that is cut otherwise.
-        if of == partitions {
+        if of == cut {
             Ok(place)
         } else {
             Err(PageError::CursorExpired)
         }
     }
 
-    /// A position and the number of partitions it is of.
-    fn read(bytes: &[u8], order: Order) -> Option<(Self, usize)> {
+    /// A position and what it is of.
+    fn read(bytes: &[u8], order: Order) -> Option<(Self, Cut)> {
         let ([version, high, low, kind], mut rest) = bytes.split_first_chunk()?;
         let partitions = usize::from(u16::from_be_bytes([*high, *low]));
-        if *version != VERSION {
-            return None;
-        }
+        let series = match *version {
+            VERSION => 0,
+            VERSION_SERIES => u32::try_from(read_number(&mut rest)?).ok()?,
+            _ => return None,
+        };
         let place = match (*kind, order) {
             (ORDINALS, Order::Submission | Order::NewestFirst) => {
                 let ordinals: Option<Vec<u64>> =
@@ -85,7 +111,7 @@ impl Place {
             }
             _ => return None,
         };
-        Some((place, partitions))
+        Some((place, Cut { partitions, series }))
     }
 }
 
@@ -96,18 +122,33 @@ mod tests {
 
     use super::*;
 
+    const fn cut(partitions: usize) -> Cut {
+        Cut {
+            partitions,
+            series: 0,
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_place_round_trips(ordinals in prop::collection::vec(any::<u64>(), 1..20)) {
+        fn a_place_round_trips(
+            ordinals in prop::collection::vec(any::<u64>(), 1..20), series in 0_u32..3,
+        ) {
             let (place, partitions) = (Place::Ordinals(ordinals.clone()), ordinals.len());
-            let bytes = place.encode(partitions);
-            prop_assert_eq!(Place::decode(&bytes, partitions, Order::Submission), Ok(place));
+            let cut = Cut { partitions, series };
+            let bytes = place.encode(cut);
+            prop_assert_eq!(Place::decode(&bytes, cut, Order::Submission), Ok(place));
+            for other in [
+                Cut { partitions: partitions + 1, series },
+                Cut { partitions, series: series + 1 },
+            ] {
+                prop_assert_eq!(
+                    Place::decode(&bytes, other, Order::Submission),
+                    Err(PageError::CursorExpired)
+                );
+            }
             prop_assert_eq!(
-                Place::decode(&bytes, partitions + 1, Order::Submission),
-                Err(PageError::CursorExpired)
-            );
-            prop_assert_eq!(
-                Place::decode(&bytes, partitions, Order::Deadline),
+                Place::decode(&bytes, cut, Order::Deadline),
                 Err(PageError::CursorMalformed)
             );
         }
@@ -115,7 +156,7 @@ mod tests {
         #[test]
         fn nonsense_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             for order in Order::ALL {
-                let _ = Place::decode(&bytes, 1, order);
+                let _ = Place::decode(&bytes, cut(1), order);
             }
         }
     }
@@ -128,7 +169,7 @@ mod tests {
             member: [7; 24],
         });
         assert_eq!(
-            Place::decode(&place.encode(4), 4, Order::Deadline),
+            Place::decode(&place.encode(cut(4)), cut(4), Order::Deadline),
             Ok(place)
         );
     }
@@ -137,6 +178,10 @@ mod tests {
     fn the_longest_place_fits_a_cursor() {
         // A million million requests in each of 256 partitions.
         let place = Place::Ordinals(vec![1 << 40; 256]);
-        assert!(place.encode(256).len() <= Cursor::MAX_POSITION_BYTES);
+        let cut = Cut {
+            partitions: 256,
+            series: u32::MAX,
+        };
+        assert!(place.encode(cut).len() <= Cursor::MAX_POSITION_BYTES);
     }
 }

@@ -17,7 +17,7 @@ use redis_client::{
 
 use super::{
     fetch::{Fetched, fetch},
-    place::{DuePlace, Place},
+    place::{Cut, DuePlace, Place},
     sets::Question,
     source::{Candidate, NEWEST, Source, What},
     split::Search,
@@ -56,12 +56,15 @@ pub(crate) async fn walk<T>(
 ) -> Result<Page<T>, StoreError> {
     let wrap = |error: RedisError| error.at(listing.port);
     let order = page.ordering();
-    let partitions = shared.partitions.len();
+    let cut = Cut {
+        partitions: shared.partitions.len(),
+        series: shared.series,
+    };
     let place = page
         .position(listing.digest)
         .and_then(|place| {
             place
-                .map(|place| Place::decode(place, partitions, order))
+                .map(|place| Place::decode(place, cut, order))
                 .transpose()
         })
         .map_err(|error| StoreError::page(listing.port, error))?;
@@ -120,7 +123,7 @@ pub(crate) async fn walk<T>(
             break Some(end(&sources, &batch[used..], order, last_due));
         }
     };
-    let next = next.map(|place| Cursor::new(order, listing.digest, &place.encode(partitions)));
+    let next = next.map(|place| Cursor::new(order, listing.digest, &place.encode(cut)));
     Ok(Page::new(filler.items, next).with_undecodable(filler.undecodable))
 }
 
@@ -209,7 +212,7 @@ async fn ask_together(
         commands.collect::<Vec<_>>()
     });
     let mut groups: Vec<Vec<Cmd>> = groups.collect();
-    let asks_time = now.is_none();
+    let asks_time = now.is_none() && shared.options.clock.is_none();
     if let Some(last) = groups.last_mut().filter(|_| asks_time) {
         last.push(redis::cmd("TIME"));
     }
@@ -495,9 +498,13 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_number_of_partitions_is_expired() {
-        let place = Place::Ordinals(vec![1, 2]).encode(2);
+        let cut = |partitions| Cut {
+            partitions,
+            series: 0,
+        };
+        let place = Place::Ordinals(vec![1, 2]).encode(cut(2));
         assert_eq!(
-            Place::decode(&place, 4, Order::Submission),
+            Place::decode(&place, cut(4), Order::Submission),
             Err(PageError::CursorExpired)
         );
     }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use governance_core::{
-    ApprovalQuery, ApprovalView, Count, DecisionQuery, DecisionView, MutationRequest, Page,
-    PageRequest, RequestQueries, RequestQuery, StoreError, approval_views, matches,
+    ApprovalQuery, ApprovalView, Count, DecisionQuery, DecisionView, FilterError, MutationRequest,
+    Page, PageRequest, RequestQueries, RequestQuery, StoreError, approval_views, matches,
     matches_decision,
 };
 
@@ -12,10 +12,8 @@ use crate::{
     query::{Listing, count, refuse_deadline, walk},
 };
 
-fn check(port: &'static str, query: &RequestQuery) -> Result<(), StoreError> {
-    query
-        .check()
-        .map_err(|error| StoreError::filter(port, error))
+fn checked(port: &'static str, check: Result<(), FilterError>) -> Result<(), StoreError> {
+    check.map_err(|error| StoreError::filter(port, error))
 }
 
 #[async_trait]
@@ -25,7 +23,7 @@ impl RequestQueries for RedisStore {
         query: &RequestQuery,
         page: &PageRequest,
     ) -> Result<Page<Arc<MutationRequest>>, StoreError> {
-        check("requests", query)?;
+        checked("requests", query.check())?;
         let listing = Listing {
             port: "requests",
             requests: query,
@@ -44,7 +42,7 @@ impl RequestQueries for RedisStore {
         query: &ApprovalQuery,
         page: &PageRequest,
     ) -> Result<Page<ApprovalView>, StoreError> {
-        check("approvals", query.requests())?;
+        checked("approvals", query.check())?;
         let listing = Listing {
             port: "approvals",
             requests: query.requests(),
@@ -62,7 +60,7 @@ impl RequestQueries for RedisStore {
         query: &DecisionQuery,
         page: &PageRequest,
     ) -> Result<Page<DecisionView>, StoreError> {
-        check("decisions", query.requests())?;
+        checked("decisions", query.check())?;
         refuse_deadline("decisions", page.ordering())?;
         let listing = Listing {
             port: "decisions",
@@ -83,7 +81,7 @@ impl RequestQueries for RedisStore {
     }
 
     async fn count(&self, query: &RequestQuery) -> Result<Count, StoreError> {
-        check("count", query)?;
+        checked("count", query.check())?;
         let exact = count(&self.shared, query)
             .await
             .map_err(|error| error.at("count"))?;

@@ -6,7 +6,7 @@ use governance_core::{
     Conflict, Creation, FeedSubject, IdempotencyKey, MutationRequest, RequestId, RequestStore,
     Revision, Scope, StoreError, StoreErrorKind, Written,
 };
-use redis_client::{Operation, redis};
+use redis_client::Operation;
 
 use super::write::{before, encoded, event_of, not_found};
 use crate::{
@@ -17,10 +17,11 @@ use crate::{
     error::RedisError,
     index::key_digest,
     layout::Layout,
+    script::FIND,
+    shared::Shared,
 };
 
 const GET_MANY: Operation = Operation::read("get_many");
-const FIND: Operation = Operation::read("find_by_key");
 /// How often a create is tried again because what it met was purged meanwhile.
 const ATTEMPTS: usize = 4;
 /// Documents of one answer.
@@ -117,7 +118,7 @@ impl RequestStore for RedisStore {
                         .iter()
                         .map(|place| partition.keys.request(&ids[*place]))
                         .collect();
-                    let frames = shared.mget(GET_MANY, partition, &keys).await?;
+                    let frames = shared.values(GET_MANY, partition, &keys).await?;
                     Ok::<_, RedisError>((places, frames))
                 })
             });
@@ -150,11 +151,18 @@ impl RequestStore for RedisStore {
         let shared = &*self.shared;
         let wrap = |error: RedisError| error.at("find_by_key");
         let digest = key_digest(scope, key.as_str());
-        let bucket = shared.partition(scope.slot()).keys.bucket(&digest);
-        let mut get = redis::cmd("HGET");
-        get.arg(&bucket).arg(&digest[..]);
-        let id: Result<Option<Vec<u8>>, _> = shared.query(FIND, &bucket, &get).await;
-        let Some(id) = id.map_err(wrap)? else {
+        let keys = &shared.partition(scope.slot()).keys;
+        let call = FIND
+            .call()
+            .key(&keys.fence)
+            .key(keys.bucket(&digest))
+            .arg(&digest[..]);
+        let (fence, id): (Option<Vec<u8>>, Option<Vec<u8>>) =
+            shared.invoke(&call).await.map_err(wrap)?;
+        Shared::told(fence.as_deref())
+            .and_then(|fence| Ok(fence.for_reading()?))
+            .map_err(wrap)?;
+        let Some(id) = id else {
             return Ok(None);
         };
         let id = id

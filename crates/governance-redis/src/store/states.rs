@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use governance_core::{
     Conflict, Scope, StateSnapshot, StateStore, StateVersion, StateWrite, StoreError,
 };
-use redis_client::{Operation, redis};
+use redis_client::Operation;
 
 use super::write::state_step;
 use crate::{
@@ -17,11 +17,11 @@ const LOAD: Operation = Operation::read("load");
 #[async_trait]
 impl StateStore for RedisStore {
     async fn load(&self, scope: &Scope) -> Result<StateSnapshot, StoreError> {
-        let key = self.shared.partition(scope.slot()).keys.state(scope);
-        let mut get = redis::cmd("GET");
-        get.arg(&key);
-        let stored: Result<Option<Vec<u8>>, _> = self.shared.query(LOAD, &key, &get).await;
-        let Some(stored) = stored.map_err(|error: RedisError| error.at("load"))? else {
+        let partition = self.shared.partition(scope.slot());
+        let key = [partition.keys.state(scope)];
+        let stored = self.shared.values(LOAD, partition, &key).await;
+        let stored = stored.map_err(|error| error.at("load"))?.pop().flatten();
+        let Some(stored) = stored else {
             return Ok(StateSnapshot::ABSENT);
         };
         let record =

@@ -168,7 +168,7 @@ async fn read_missing(
         .iter()
         .map(|i| partition.keys.request(requests[*i].0.id()))
         .collect();
-    let frames = shared.mget(READ, partition, &keys).await.map_err(wrap)?;
+    let frames = shared.values(READ, partition, &keys).await.map_err(wrap)?;
     for (i, frame) in missing.into_iter().zip(frames) {
         let id = *requests[i].0.id();
         let Some(frame) = frame else {
@@ -221,8 +221,8 @@ fn check_size(
     port: &'static str,
     request: &MutationRequest,
 ) -> Result<(), StoreError> {
-    // What ends a request is let through: it could not be ended otherwise.
-    if request.status().is_terminal() && request.revision() > Revision::FIRST {
+    // What ends a request without executing it is let through: it could not be ended otherwise.
+    if request.ended_unexecuted() && request.revision() > Revision::FIRST {
         return Ok(());
     }
     shared.check_size(port, request.footprint())
@@ -271,6 +271,7 @@ pub(super) fn state_step(
 ) -> Result<StateRecordWrite, RedisError> {
     let after: StateVersion = write.expected.next();
     let record = StateRecord {
+        slot: Some(write.scope.slot().get()),
         version: after.get(),
         operation: write.operation,
         body: write.body.clone(),

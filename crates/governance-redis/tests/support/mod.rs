@@ -5,6 +5,8 @@
     reason = "every test is a crate of its own and uses a part of it"
 )]
 
+pub mod corpus;
+
 use std::sync::Arc;
 
 use governance_core::Provider;

@@ -10,7 +10,7 @@ use governance_core::{
 
 use crate::{
     Trial, check,
-    fixtures::{approve, cancel, complete, scope, supersede},
+    fixtures::{approve, cancel, complete, complete_deleting, scope, supersede},
 };
 
 fn state_write(trial: &Trial, scope: &Scope, expected: u64, body: &'static str) -> StateWrite {
@@ -76,18 +76,37 @@ pub async fn commit_without_a_state(trial: &Trial) {
 pub async fn commit_can_delete_the_state(trial: &Trial) {
     save(trial, &scope("a"), 0).await;
     let request = trial.create(&trial.request().allowed()).await;
-    let done = complete(
-        &request,
-        trial.act("deployer"),
-        StateVersion::new(1),
-        Vec::new(),
-    );
-    let commit = Commit::of(done, request.revision()).with_state(StateWrite {
+    let act = trial.act("deployer");
+    let done = complete_deleting(&request, act, StateVersion::new(1));
+    let commit = Commit::of(Arc::clone(&done), request.revision()).with_state(StateWrite {
         body: None,
         ..state_write(trial, &scope("a"), 1, "")
     });
     check::applied(trial.store().commit(&commit).await);
     state_is(trial, &scope("a"), 2, None).await;
+    check::stored(&**trial.store(), &done).await;
+    check::replayed(trial.store().commit(&commit).await, &done);
+}
+
+/// A commit deletes the state if and only if the request says that its execution ended it.
+pub async fn commit_does_to_the_state_what_its_request_says(trial: &Trial) {
+    save(trial, &scope("a"), 0).await;
+    let request = trial.create(&trial.request().allowed()).await;
+    let version = StateVersion::new(1);
+    let kept = complete(&request, trial.act("deployer"), version, Vec::new());
+    let ended = complete_deleting(&request, trial.act("deployer"), version);
+    let value = state_write(trial, &scope("a"), 1, "new");
+    let deletion = StateWrite {
+        body: None,
+        ..value.clone()
+    };
+    for (done, write) in [(kept, deletion), (ended, value)] {
+        let commit = Commit::of(done, request.revision()).with_state(write);
+        let result = trial.store().commit(&commit).await;
+        check::refused(result, StoreErrorKind::InvalidInput);
+    }
+    check::stored(&**trial.store(), &request).await;
+    state_is(trial, &scope("a"), 1, Some("somebody else's")).await;
 }
 
 /// Nothing is stored when the state has another version.

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use governance_core::{
     Actor, Context, ExecutionOutcome, Governor, GovernorError, IdSource as _, MutationRequest,
-    OnStale, Order, PageRequest, Policy, RequestId, Status, SubmissionOutcome, SubmitOptions,
-    TickOutcome, policy_fn,
+    NextState, OnStale, Order, PageRequest, Policy, RequestId, StateVersion, Status,
+    SubmissionOutcome, SubmitOptions, TickOutcome, policy_fn,
 };
 
 use crate::{
     Trial, check,
     fixtures::{
-        Add, AllowAll, Asks, Counter, DenyAll, QuorumOfRole, SetLock, StaticDirectory, actor, add,
-        everyone, key, state_id, tenant,
+        Add, AllowAll, Asks, Clear, Counter, DenyAll, QuorumOfRole, SetLock, StaticDirectory,
+        actor, add, everyone, key, state_id, tenant,
     },
 };
 
@@ -26,6 +26,7 @@ fn governor_with(trial: &Trial, directory: StaticDirectory, policy: impl Policy)
         .ids(trial.ids().clone())
         .register::<Add>()
         .register::<SetLock>()
+        .register::<Clear>()
         .policy(policy)
         .build()
         .expect("a governor")
@@ -121,6 +122,48 @@ pub async fn submit_approve_execute(trial: &Trial) {
     let again = again.expect("what was done");
     assert!(again.is_replayed());
     assert_eq!(value(&governor).await, (5, 1));
+}
+
+/// A mutation that ends its state deletes it in the step that says so in the history. What was
+/// approved for the state that ended is stale, and the state that begins again goes on counting
+/// versions.
+pub async fn mutation_ends_the_state(trial: &Trial) {
+    let governor = governor(trial, AllowAll);
+    let first = submit(&governor, 5).await;
+    executed(&governor, &first, OnStale::Reject).await;
+    let late = submit(&governor, 7).await;
+    let after = submit(&governor, 2).await;
+    let cleared = governor
+        .submit(&actor("alice"), &state_id("hits"), Clear {})
+        .await;
+    let id = cleared.expect("a submission").id();
+    let run = governor
+        .dry_run(&id, &actor("deployer"), OnStale::Reject)
+        .await;
+    let run = run.expect("a dry run");
+    assert_eq!(run.next_state(), Some(&NextState::Deleted));
+    assert_eq!(run.state(), None);
+    assert_eq!(value(&governor).await, (5, 1));
+
+    let request = executed(&governor, &id, OnStale::Reject).await;
+    settled(trial, &request).await;
+    assert!(request.execution().deleted_state());
+    let found = governor.state::<Counter>(&state_id("hits")).await;
+    assert_eq!(found.expect("an answer"), (None, StateVersion::new(2)));
+    let again = governor
+        .execute(&id, &actor("deployer"), OnStale::AnyVersion)
+        .await;
+    assert!(again.expect("what was done").is_replayed());
+
+    let stale = governor
+        .execute(&late, &actor("deployer"), OnStale::Reject)
+        .await;
+    let stale = stale.expect("an outcome");
+    assert_eq!(stale.outcome(), ExecutionOutcome::Rejected);
+    let anew = executed(&governor, &after, OnStale::AnyVersion).await;
+    settled(trial, &anew).await;
+    assert!(!anew.execution().deleted_state());
+    assert_eq!(value(&governor).await, (2, 3));
 }
 
 /// What policies deny is stored as rejected, with their reasons.

@@ -29,13 +29,14 @@ pub(crate) type Refusals = BTreeMap<&'static str, u64>;
 
 /// The staff around one request.
 ///
-/// What it does depends on the seed, the input line and the attempt alone, so a run can be
-/// repeated, however many changes are under way at the same time.
+/// What it does next depends on the seed, the input line, the attempt and how much was decided so
+/// far, so a run can be repeated, however many changes are under way at the same time, and gone on
+/// with where it stopped.
 pub(crate) struct Staff<'a> {
     governor: &'a Governor,
     organisation: &'a Organisation,
     refusals: &'a mut Refusals,
-    dice: ChaCha8Rng,
+    place: (u64, u64, u32),
     rejection: f64,
 }
 
@@ -44,15 +45,14 @@ impl<'a> Staff<'a> {
         governor: &'a Governor,
         organisation: &'a Organisation,
         refusals: &'a mut Refusals,
-        (seed, line, attempt): (u64, u64, u32),
+        place: (u64, u64, u32),
     ) -> Self {
-        let digest = Digest::of(format!("{seed}/{line}/{attempt}"));
-        let before = usize::try_from(attempt).unwrap_or(usize::MAX) - 1;
+        let before = usize::try_from(place.2).unwrap_or(usize::MAX) - 1;
         Self {
             governor,
             organisation,
             refusals,
-            dice: ChaCha8Rng::from_seed(*digest.as_bytes()),
+            place,
             rejection: REJECTION.get(before).copied().unwrap_or(0.0),
         }
     }
@@ -68,31 +68,33 @@ impl<'a> Staff<'a> {
         Ok(request)
     }
 
-    async fn next_vote(
+    /// One person votes, after whoever else tried.
+    pub(crate) async fn next_vote(
         &mut self,
         request: &Arc<MutationRequest>,
     ) -> anyhow::Result<Arc<MutationRequest>> {
         let organisation = self.organisation;
         let id = request.id();
-        if self.dice.random_bool(SELF_APPROVAL) {
+        let ((seed, line, attempt), decided) = (self.place, request.decisions().len());
+        let digest = Digest::of(format!("{seed}/{line}/{attempt}/{decided}"));
+        let mut dice = ChaCha8Rng::from_seed(*digest.as_bytes());
+        if dice.random_bool(SELF_APPROVAL) {
             let owner = organisation.person(request.proposal().requester().id());
             let owner = owner.context("the requester has left")?;
             self.refused(id, owner, "looks fine to me").await?;
         }
         let (asked, others) = self.voters(request);
-        if self.dice.random_bool(OUTSIDER) {
-            let outsider = others
-                .choose(&mut self.dice)
-                .context("everybody is asked")?;
+        if dice.random_bool(OUTSIDER) {
+            let outsider = others.choose(&mut dice).context("everybody is asked")?;
             self.refused(id, outsider, "happy to help").await?;
         }
-        let voter = *asked.choose(&mut self.dice).context("nobody is asked")?;
-        if self.dice.random_bool(WORDLESS) {
+        let voter = *asked.choose(&mut dice).context("nobody is asked")?;
+        if dice.random_bool(WORDLESS) {
             self.refused(id, voter, ".").await?;
         }
         // The vote is for what the voter saw, and for nothing else.
         let seen = Context::of(voter).expecting(*request.round().subject());
-        let voted = if self.dice.random_bool(self.rejection) {
+        let voted = if dice.random_bool(self.rejection) {
             let denial = Denial::because("grants more than the ticket asks for")
                 .code("scope.too_wide")?
                 .category("least-privilege")?;
@@ -109,7 +111,7 @@ impl<'a> Staff<'a> {
             }
             Err(error) => return Err(error.into()),
         };
-        if self.dice.random_bool(TWICE) {
+        if dice.random_bool(TWICE) {
             self.refused(id, voter, "and once more").await?;
         }
         Ok(voted)

@@ -4,7 +4,8 @@
 //! policies, voted on by a seeded staff, and executed against the version it was approved for.
 //! At the end everything is read back and compared with the input.
 //!
-//! Exits with 0 if all of it is right, 1 if something is not, 2 if the input is bad.
+//! Exits with 0 if all of it is right, 1 if something is not, 2 if the input or the command line is
+//! bad or the provider cannot be opened.
 
 mod conduct;
 mod document;
@@ -30,8 +31,11 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use examples::provider::ProviderArgs;
-use governance_core::TenantId;
+use examples::{
+    provider::{CannotOpen, Needs, Opened, ProviderArgs},
+    words_of,
+};
+use governance_core::{RequestQuery, TenantId};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
@@ -66,6 +70,9 @@ struct Cli {
     /// Whose requests and states they are. Has to be new on a store that was there before
     #[arg(long, default_value = "iam-replay")]
     tenant: TenantId,
+    /// Go on with a replay that was interrupted: the same input, seed, tenant and --key-prefix
+    #[arg(long)]
+    resume: bool,
     /// Print a JSON object as the last line
     #[arg(long)]
     json: bool,
@@ -73,7 +80,8 @@ struct Cli {
     provider: ProviderArgs,
 }
 
-/// The exit code for bad input.
+/// The exit code for bad input, and for a provider that cannot be opened: nothing was done then, or
+/// nothing behind a certain line.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
@@ -84,7 +92,7 @@ fn main() -> ExitCode {
     };
     runtime
         .block_on(run(&cli))
-        .unwrap_or_else(|error| complain(&format!("{error:#}"), ExitCode::FAILURE))
+        .unwrap_or_else(|error| complain(&words_of(&error), ExitCode::FAILURE))
 }
 
 fn complain(what: &str, code: ExitCode) -> ExitCode {
@@ -102,20 +110,40 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             return Ok(complain(&what, ExitCode::from(BAD_INPUT)));
         }
     };
-    let provider = cli.provider.open().await?;
-    let replay = Replay::new(provider, cli.tenant.clone(), cli.seed, cli.max_line_bytes)?;
+    let opened = match open_provider(cli).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            return Ok(complain(&error.to_string(), ExitCode::from(BAD_INPUT)));
+        }
+    };
+    for note in opened.notes() {
+        complain(note, ExitCode::SUCCESS);
+    }
+    let provider = opened.provider();
+    let mut replay = Replay::new(provider, cli.tenant.clone(), cli.seed, cli.max_line_bytes)?;
+    if cli.resume {
+        replay.resume().await?;
+    }
     let replay = Arc::new(replay);
 
     let ran = carry_out(&replay, changes, &bar, cli.concurrency).await;
     // Whatever comes next is printed where the bar was.
     bar.finish_and_clear();
-    let (progress, took) = ran?;
+    let (mut progress, took) = ran?;
+    if let Some(error) = progress.broken.take() {
+        return Ok(complain(
+            &broken(&error, &progress, &opened),
+            ExitCode::FAILURE,
+        ));
+    }
     let began = now();
     let audit = verify::audit(replay.governor(), &progress).await?;
     let verified_in = began.elapsed();
 
     let setting = Setting {
         provider: cli.provider.choice().as_str(),
+        partitions: opened.partitions(),
+        key_prefix: opened.key_prefix().map(str::to_owned),
         seed: cli.seed,
         concurrency: cli.concurrency,
     };
@@ -135,6 +163,37 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         None if audit.mismatches > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Opens the provider, where nothing of another replay may be in the way.
+async fn open_provider(cli: &Cli) -> Result<Opened, CannotOpen> {
+    let needs = Needs::of("iam-replay").document_limit(Replay::document_limit(cli.max_line_bytes));
+    let needs = if !cli.resume {
+        needs.without(
+            RequestQuery::in_tenant(cli.tenant.clone()),
+            format!("requests of the tenant {}", cli.tenant),
+            "add --resume to go on with them, name another --key-prefix or --tenant, or leave \
+             --key-prefix out for a new one",
+        )
+    } else if cli.provider.key_prefix().is_some() {
+        needs.with_what_is_there()
+    } else {
+        return Err(CannotOpen::because(
+            "--resume needs the --key-prefix of the replay to go on with",
+        ));
+    };
+    cli.provider.open(needs).await
+}
+
+/// What is to say when something failed on the way.
+fn broken(error: &anyhow::Error, progress: &Progress, opened: &Opened) -> String {
+    let done = progress.changes;
+    let stay = opened
+        .key_prefix()
+        .map(|prefix| format!(" and stay: go on by adding --key-prefix {prefix} --resume"))
+        .unwrap_or_default();
+    let error = words_of(error);
+    format!("{error}; {done} changes were carried out before that{stay}")
 }
 
 /// Reads and carries out at the same time. Says how long that took.

@@ -1,11 +1,11 @@
 //! One change, from its line to the state.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use governance_core::{
-    Actor, Context, Governor, GovernorError, Limits, MutationRequest, OnStale, Provider,
-    RejectionCause, Status, StoreErrorKind, SubmitOptions, TenantId,
+    Actor, Context, Governor, GovernorError, Limits, MutationRequest, OnStale, PageRequest,
+    Provider, RejectionCause, RequestId, Status, StoreErrorKind, SubmitOptions, TenantId,
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     mutation::{PolicyState, PutPolicy, finding, shown},
     org::Organisation,
     policies::policies,
+    verify::place,
 };
 
 /// How often a change is handed in. The staff lets the third attempt pass; more are needed only
@@ -42,6 +43,8 @@ pub(crate) struct Replay {
     organisation: Arc<Organisation>,
     deployer: Actor,
     seed: u64,
+    /// What an earlier run left, by line and attempt.
+    before: HashMap<(u64, u64), RequestId>,
 }
 
 impl Replay {
@@ -53,12 +56,10 @@ impl Replay {
         longest: usize,
     ) -> anyhow::Result<Self> {
         let organisation = Arc::new(Organisation::new()?);
-        // A request holds its document up to three times: as it is asked for, and, once it is
-        // executed, before and after.
         let limits = Limits::default()
             .payload(longest)
             .state(longest)
-            .document(longest.saturating_mul(4));
+            .document(Self::document_limit(longest));
         let governor = Governor::builder(provider)
             .tenant(tenant)
             .directory(Arc::clone(&organisation))
@@ -71,7 +72,31 @@ impl Replay {
             organisation,
             deployer: Actor::service("deployer")?,
             seed,
+            before: HashMap::new(),
         })
+    }
+
+    /// Goes on with what an earlier run left: what it executed is not done again, what it began is
+    /// brought to its end.
+    pub(crate) async fn resume(&mut self) -> anyhow::Result<()> {
+        let query = self.governor.query();
+        let mut page = PageRequest::first(500)?;
+        loop {
+            let read = self.governor.requests(&query, &page).await?;
+            let known = read.items.iter();
+            self.before
+                .extend(known.filter_map(|request| Some((place(request)?, *request.id()))));
+            match read.next {
+                Some(cursor) => page = page.after(cursor),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// How large a request gets for changes of at most so many bytes: it holds its document up to
+    /// three times, as it is asked for, and, once it is executed, before and after.
+    pub(crate) const fn document_limit(longest: usize) -> usize {
+        longest.saturating_mul(4)
     }
 
     pub(crate) const fn governor(&self) -> &Governor {
@@ -83,7 +108,10 @@ impl Replay {
     pub(crate) async fn carry_out(&self, change: &Change) -> Result<Refusals, Trouble> {
         let mut refusals = Refusals::new();
         for attempt in 1..=ATTEMPTS {
-            let mut request = self.submit(change, attempt).await?;
+            let mut request = match self.before.get(&(change.line, u64::from(attempt))) {
+                Some(begun) => self.governor.get(begun).await?,
+                None => self.submit(change, attempt).await?,
+            };
             let about = (self.seed, change.line, attempt);
             let mut staff = Staff::new(&self.governor, &self.organisation, &mut refusals, about);
             loop {
@@ -92,7 +120,7 @@ impl Replay {
                     Status::Approved => self.execute(change, &request).await?,
                     Status::Executed => return Ok(refusals),
                     Status::Rejected if was_denied_by_policies(&request) => {
-                        return Err(anyhow!("line {}: policies deny it", change.line).into());
+                        return Err(anyhow!("policies deny it").into());
                     }
                     Status::Rejected => break,
                     status => {
@@ -102,7 +130,22 @@ impl Replay {
                 }
             }
         }
-        Err(anyhow!("line {}: rejected {ATTEMPTS} times", change.line).into())
+        Err(anyhow!("rejected {ATTEMPTS} times").into())
+    }
+
+    /// Hands a change in and lets so many people vote, unless it needs fewer; no more.
+    #[cfg(test)]
+    pub(crate) async fn begin(&self, change: &Change, votes: u32) -> Result<(), Trouble> {
+        let mut request = self.submit(change, 1).await?;
+        let mut refusals = Refusals::new();
+        let about = (self.seed, change.line, 1);
+        let mut staff = Staff::new(&self.governor, &self.organisation, &mut refusals, about);
+        for _ in 0..votes {
+            if request.status() == Status::Pending {
+                request = staff.next_vote(&request).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn submit(&self, change: &Change, attempt: u32) -> Result<Arc<MutationRequest>, Trouble> {
@@ -165,7 +208,7 @@ fn trouble(line: u64, error: GovernorError) -> Trouble {
         GovernorError::Store(store) if store.kind() == StoreErrorKind::TooLarge => {
             "larger than the store takes".to_owned()
         }
-        _ => return Trouble::Broken(anyhow::Error::new(error).context(format!("line {line}"))),
+        _ => return Trouble::Broken(error.into()),
     };
     Trouble::BadLine(BadLine { line, reason })
 }

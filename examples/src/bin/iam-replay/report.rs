@@ -14,6 +14,12 @@ use crate::{conduct::Refusals, schedule::Progress, verify::Audit};
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Setting {
     pub(crate) provider: &'static str,
+    /// Of a provider that has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) partitions: Option<u16>,
+    /// Of a provider that has keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_prefix: Option<String>,
     pub(crate) seed: u64,
     pub(crate) concurrency: usize,
 }
@@ -133,12 +139,19 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Setting {
             provider,
+            partitions,
             seed,
             concurrency,
+            ..
         } = &self.setting;
+        let parts = match partitions {
+            None => String::new(),
+            Some(1) => " in 1 partition".to_owned(),
+            Some(many) => format!(" in {many} partitions"),
+        };
         writeln!(
             f,
-            "iam-replay on {provider}, seed {seed}, {concurrency} at a time"
+            "iam-replay on {provider}{parts}, seed {seed}, {concurrency} at a time"
         )?;
         if let Some(line) = self.stopped_at_line {
             writeln!(

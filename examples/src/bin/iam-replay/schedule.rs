@@ -35,6 +35,9 @@ pub(crate) struct Progress {
     pub(crate) refusals: Refusals,
     /// The first bad line. What is before it was carried out.
     pub(crate) stopped: Option<BadLine>,
+    /// The first thing that failed and that no line is to blame for. What was under way at that
+    /// time came to its end, one way or the other; nothing was begun any more.
+    pub(crate) broken: Option<anyhow::Error>,
 }
 
 /// Changes that wait for their turn.
@@ -93,13 +96,14 @@ impl Queues {
 
 /// Carries out what the input has, changes of different policies at the same time, no more than
 /// `concurrency` of them. Always starts the first line that may run, so that with one at a time
-/// nothing overtakes. Ends at the first bad line, when everything before it is done.
+/// nothing overtakes. Ends at the first bad line, when everything before it is done, and at the
+/// first failure, when everything under way has ended.
 ///
 /// How much is read ahead is bounded: the input waits while enough changes wait here.
 ///
 /// # Errors
 ///
-/// When something fails that no line is to blame for.
+/// When a task does not end.
 pub(crate) async fn run(
     replay: &Arc<Replay>,
     mut input: mpsc::Receiver<Result<Change, BadLine>>,
@@ -184,7 +188,15 @@ impl Progress {
                     line: change.line,
                 })
             }
-            Err(Trouble::Broken(error)) => Err(error),
+            Err(Trouble::Broken(error)) => {
+                let line = change.line;
+                self.broken
+                    .get_or_insert_with(|| error.context(format!("line {line}")));
+                Ok(Finished::Stopped {
+                    policy: change.policy,
+                    line: 0,
+                })
+            }
         }
     }
 

@@ -232,7 +232,7 @@ impl Audit {
 }
 
 /// The line and attempt a request is of.
-fn place(request: &MutationRequest) -> Option<(u64, u64)> {
+pub(crate) fn place(request: &MutationRequest) -> Option<(u64, u64)> {
     let metadata = request.proposal().metadata();
     let number = |name| metadata.get(name).and_then(Value::as_u64);
     number("line").zip(number("attempt"))
@@ -271,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        input::Changes,
         org::Organisation,
         replay::Replay,
         schedule::{self, Expected},
@@ -286,19 +287,29 @@ mod tests {
         format!("{line}\n")
     }
 
-    async fn replayed() -> (Arc<Replay>, Progress) {
-        let provider: Arc<dyn Provider> = Arc::new(MemoryStore::new());
-        let replay = Replay::new(provider, TenantId::default(), 3, 10_000).unwrap();
-        let replay = Arc::new(replay);
+    fn changes() -> Changes {
         let input = line(None, "v1", "s3:*") + &line(Some("v1"), "v2", "s3:Get");
-        let input = std::io::Cursor::new(input);
+        Changes::new(std::io::Cursor::new(input), 10_000).unwrap()
+    }
+
+    fn replay_on(provider: &Arc<dyn Provider>) -> Replay {
+        Replay::new(Arc::clone(provider), TenantId::default(), 3, 10_000).unwrap()
+    }
+
+    async fn carried_out(replay: Replay) -> (Arc<Replay>, Progress) {
+        let replay = Arc::new(replay);
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        for change in crate::input::Changes::new(input, 10_000).unwrap() {
+        for change in changes() {
             sender.send(change).await.unwrap();
         }
         drop(sender);
         let progress = schedule::run(&replay, receiver, 2, |_| {}).await.unwrap();
         (replay, progress)
+    }
+
+    async fn replayed() -> (Arc<Replay>, Progress) {
+        let provider: Arc<dyn Provider> = Arc::new(MemoryStore::new());
+        carried_out(replay_on(&provider)).await
     }
 
     async fn audited(replay: &Replay, progress: &Progress) -> Audit {
@@ -311,6 +322,25 @@ mod tests {
         let audit = audited(&replay, &progress).await;
         assert_eq!(audit.examples, [""; 0]);
         assert_eq!((audit.mismatches, audit.executed, audit.states), (0, 2, 1));
+    }
+
+    #[tokio::test]
+    async fn what_was_interrupted_anywhere_ends_as_if_it_had_not_been() {
+        let (replay, progress) = replayed().await;
+        let whole = audited(&replay, &progress).await;
+        for votes in 0..3 {
+            let provider: Arc<dyn Provider> = Arc::new(MemoryStore::new());
+            let interrupted = replay_on(&provider);
+            let change = changes().next().unwrap().unwrap();
+            interrupted.begin(&change, votes).await.unwrap();
+            drop(interrupted);
+            let mut resumed = replay_on(&provider);
+            resumed.resume().await.unwrap();
+            let (replay, progress) = carried_out(resumed).await;
+            let audit = audited(&replay, &progress).await;
+            assert_eq!(audit.examples, [""; 0]);
+            assert_eq!(audit.decisions_digest(), whole.decisions_digest());
+        }
     }
 
     #[tokio::test]

@@ -215,6 +215,32 @@ impl Draft {
         changes: Vec<Change>,
         side_effects: Vec<SideEffect>,
     ) -> Result<(), RequestError> {
+        self.executed(before, after, false, changes, side_effects)
+    }
+
+    /// Records an execution that ended its state: there is none afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::check_executable`].
+    pub fn complete_deleting(
+        &mut self,
+        before: StateVersion,
+        after: StateVersion,
+        changes: Vec<Change>,
+        side_effects: Vec<SideEffect>,
+    ) -> Result<(), RequestError> {
+        self.executed(before, after, true, changes, side_effects)
+    }
+
+    fn executed(
+        &mut self,
+        before: StateVersion,
+        after: StateVersion,
+        deleted: bool,
+        changes: Vec<Change>,
+        side_effects: Vec<SideEffect>,
+    ) -> Result<(), RequestError> {
         self.check_executable()?;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (changed, caused) = (count(changes.len()), count(side_effects.len()));
@@ -222,14 +248,16 @@ impl Draft {
         execution.attempts = execution.attempts.saturating_add(1);
         execution.before = Some(before);
         execution.after = Some(after);
+        execution.deleted = deleted;
         execution.executed_at = Some(self.act.at);
         execution.failure = None;
-        execution.changes = Arc::new(changes);
-        execution.side_effects = Arc::new(side_effects);
+        execution.changes = shared(changes);
+        execution.side_effects = shared(side_effects);
         let event = Lifecycle::Executed {
             attempt: execution.attempts,
             before,
             after,
+            deleted,
             changes: changed,
             side_effects: caused,
             effects: execution.effects_digest(),
@@ -275,5 +303,14 @@ impl Draft {
         }
         self.because(reason);
         self.step(Step::Retry, Lifecycle::Retried)
+    }
+}
+
+/// The items, shared. Nothing is allocated where there are none.
+fn shared<T>(items: Vec<T>) -> Arc<[T]> {
+    if items.is_empty() {
+        Arc::default()
+    } else {
+        items.into()
     }
 }

@@ -27,7 +27,26 @@ impl Draft {
     /// [`RequestError::TakesNoVotes`], [`RequestError::Overdue`], or [`RequestError::Vote`] with
     /// the reason the vote does not count.
     pub fn approve(&mut self, evidence: Membership, reason: Reason) -> Result<(), RequestError> {
-        self.vote(Verdict::Approve, evidence, reason, ApprovalWords::default())
+        let words = ApprovalWords::default();
+        self.vote(Verdict::Approve, evidence, reason, words, None)
+    }
+
+    /// As [`Draft::approve`], but refuses an approval after which too few people would be left for
+    /// another requirement that could be met before it: somebody else can take the seat.
+    ///
+    /// `candidates` must be everybody the requirements could ask for, the voter among them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::approve`], and [`VoteRefused::WouldStrand`].
+    pub fn approve_among(
+        &mut self,
+        evidence: Membership,
+        reason: Reason,
+        candidates: &[Candidate],
+    ) -> Result<(), RequestError> {
+        let words = ApprovalWords::default();
+        self.vote(Verdict::Approve, evidence, reason, words, Some(candidates))
     }
 
     /// Records a denial; the request is rejected when the threshold of a requirement is reached.
@@ -45,7 +64,7 @@ impl Draft {
             code: denial.code.clone(),
             category: denial.category.clone(),
         };
-        self.vote(Verdict::Deny, evidence, reason, words)
+        self.vote(Verdict::Deny, evidence, reason, words, None)
     }
 
     fn vote(
@@ -54,6 +73,7 @@ impl Draft {
         evidence: Membership,
         reason: Reason,
         words: ApprovalWords,
+        candidates: Option<&[Candidate]>,
     ) -> Result<(), RequestError> {
         // Whom the voter speaks for is known with the vote, so that both are one voter.
         let mut evidence = evidence;
@@ -95,6 +115,11 @@ impl Draft {
             operation: self.act.operation,
         });
         let after = voted.evaluate(self.request.proposal.parties(), self.act.at);
+        if let Some(candidates) = candidates
+            && matches!(after.outcome, BallotOutcome::Open { .. })
+        {
+            self.request.check_stranding(&voted, candidates)?;
+        }
         let (number, subject) = (voted.number, voted.subject);
         self.request.round = Arc::new(voted);
         self.because(reason);
@@ -119,16 +144,14 @@ impl Draft {
                 .requirements()
                 .any(|r| r.id == *id && r.status == RequirementStatus::Satisfied)
         };
-        let satisfied: Vec<_> = after
+        let satisfied = after
             .requirements()
-            .filter(|r| r.status == RequirementStatus::Satisfied && !was_satisfied(&r.id))
-            .map(|r| ApprovalEvent::Satisfied {
-                requirement: r.id.clone(),
-                by: r.filled.clone(),
-            })
-            .collect();
-        for event in satisfied {
-            self.record(DecisionKind::Approval(event));
+            .filter(|r| r.status == RequirementStatus::Satisfied && !was_satisfied(&r.id));
+        for requirement in satisfied {
+            self.record(DecisionKind::Approval(ApprovalEvent::Satisfied {
+                requirement: requirement.id.clone(),
+                by: requirement.filled.clone(),
+            }));
         }
         match after.outcome {
             BallotOutcome::Satisfied => self.step(Step::Approve, Lifecycle::Approved),
