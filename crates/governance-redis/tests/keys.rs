@@ -59,22 +59,21 @@ async fn check(server: &Server, prefix: &str) -> BTreeSet<&'static str> {
     let mut all = redis::cmd("KEYS");
     all.arg("*");
     let keys: Vec<String> = all.query_async(&mut admin).await.expect("keys");
+    let own = format!("{prefix}:");
+    let keys: Vec<&String> = keys.iter().filter(|key| key.starts_with(&own)).collect();
+    let mut ask = redis::pipe();
+    for key in &keys {
+        ask.cmd("TYPE").arg(key).cmd("PTTL").arg(key);
+    }
+    let told: Vec<(String, i64)> = ask.query_async(&mut admin).await.expect("answers");
+    assert_eq!(told.len(), keys.len());
     let mut seen = BTreeSet::new();
-    for key in keys
-        .iter()
-        .filter(|key| key.starts_with(&format!("{prefix}:")))
-    {
+    for (key, (kind, left)) in keys.into_iter().zip(told) {
         let rows = rows(prefix, key);
         let [row] = rows[..] else {
             panic!("{key} is of {rows:?}");
         };
-        let mut kind = redis::cmd("TYPE");
-        kind.arg(key);
-        let kind: String = kind.query_async(&mut admin).await.expect("a type");
         assert_eq!(kind, row.kind, "{key}");
-        let mut left = redis::cmd("PTTL");
-        left.arg(key);
-        let left: i64 = left.query_async(&mut admin).await.expect("a time");
         assert_eq!(left, -1, "{key} expires");
         seen.insert(row.pattern);
     }
@@ -114,10 +113,15 @@ async fn every_key_of_a_store_is_in_the_table_once() {
             let run = RedisStore::migrate_partitions(client.clone(), options.clone(), 4, |_| {});
             let done = polls(Box::pin(run), most * 50).await;
             assert!(!done, "it was never seen under way");
-            if check(&server, &prefix).await == all {
+            let mut filled = redis::cmd("KEYS");
+            filled.arg(format!("{prefix}:*:w"));
+            let mut admin = server.connection().await;
+            let filled: Vec<String> = filled.query_async(&mut admin).await.unwrap();
+            if !filled.is_empty() {
                 break;
             }
         }
+        assert_eq!(check(&server, &prefix).await, all);
         let run = RedisStore::migrate_partitions(client.clone(), options, 4, |_| {});
         run.await.unwrap();
         assert_eq!(check(&server, &prefix).await, expected);

@@ -126,6 +126,27 @@ fn every_error_code_is_listed() {
 }
 
 #[test]
+fn every_code_of_the_redis_provider_is_listed() {
+    let written: BTreeSet<String> = files("crates/governance-redis/src", ".rs")
+        .iter()
+        .flat_map(|path| {
+            let text = read(path);
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let calls = code.replace("fn code(self)", "fn code(&self)");
+            let warnings = quoted(code)
+                .into_iter()
+                .filter(|text| text.starts_with("durability.") && !text.contains(' '));
+            codes(&calls)
+                .into_iter()
+                .chain(warnings)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(written.contains("open.migrating"), "the sources were read");
+    assert_same(&listed("Codes of the Redis provider"), &written);
+}
+
+#[test]
 fn every_decision_code_is_listed() {
     let source = read("crates/governance-core/src/decision/kind.rs");
     let names = DecisionCategory::ALL.map(DecisionCategory::as_str);

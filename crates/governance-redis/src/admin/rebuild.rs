@@ -75,21 +75,38 @@ impl RedisStore {
     ///
     /// In proportion to the number of requests.
     pub async fn rebuild(&self) -> Result<RebuildReport, StoreError> {
-        let mut report = RebuildReport::default();
-        for partition in &self.shared.partitions {
-            rebuild(&self.shared, partition, &mut report)
-                .await
-                .map_err(|error| error.at("rebuild"))?;
+        let (shared, mut report) = (&self.shared, RebuildReport::default());
+        let (mut replaced, mut result) = (Vec::new(), Ok(()));
+        for partition in &shared.partitions {
+            match rebuild(shared, partition, &mut report).await {
+                Ok(generation) => replaced.push((partition, generation)),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
         }
-        Ok(report)
+        // One wait for all partitions, also for those before the one that failed.
+        if !replaced.is_empty() {
+            tokio::time::sleep(GRACE).await;
+        }
+        for (partition, generation) in replaced {
+            let dropped = drop_generation(shared, partition, generation).await;
+            result = result.and(dropped);
+        }
+        match result {
+            Ok(()) => Ok(report),
+            Err(error) => Err(error.at("rebuild")),
+        }
     }
 }
 
+/// Builds the index of one partition, takes it into use, and gives the generation it replaced.
 async fn rebuild(
     shared: &Shared,
     partition: &Partition,
     report: &mut RebuildReport,
-) -> Result<(), RedisError> {
+) -> Result<u16, RedisError> {
     let before = shared.fence(partition).await?.for_writing()?;
     // A generation that was begun and left is not gone on with: nobody knows how far it came.
     let building = before.building.max(before.active) + 1;
@@ -108,8 +125,7 @@ async fn rebuild(
         first = end;
     }
     raise(shared, partition, during, building, 0).await?;
-    tokio::time::sleep(GRACE).await;
-    drop_generation(shared, partition, before.active).await
+    Ok(before.active)
 }
 
 /// Changes the fence, if nobody else has meanwhile.

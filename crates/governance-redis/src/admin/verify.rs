@@ -25,6 +25,8 @@ use crate::{
 const VERIFY: Operation = Operation::read("verify");
 /// Questions that are under way at the same time.
 const AT_ONCE: usize = 512;
+/// How often a partition is checked anew because its index was replaced meanwhile.
+const ATTEMPTS: usize = 4;
 /// Findings that are listed; more are only counted.
 const LISTED: usize = 1_000;
 
@@ -141,6 +143,14 @@ impl VerifyReport {
         self.count == 0
     }
 
+    fn merge(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.entries += other.entries;
+        self.count += other.count;
+        let room = LISTED.saturating_sub(self.findings.len());
+        self.findings.extend(other.findings.into_iter().take(room));
+    }
+
     fn add(&mut self, kind: FindingKind, partition: &Partition, subject: impl Into<String>) {
         self.count += 1;
         if self.findings.len() < LISTED {
@@ -186,12 +196,24 @@ pub(super) async fn check(
     partition: &Partition,
     report: &mut VerifyReport,
 ) -> Result<(), RedisError> {
-    let check = Check {
-        shared,
-        partition,
-        generation: partition.fence().active,
-    };
-    check.run(report).await
+    for _ in 0..ATTEMPTS {
+        // What this process knows may be a generation that somebody else has replaced since.
+        let fence = shared.fence(partition).await?.for_reading()?;
+        let generation = fence.active;
+        partition.learn_fence(fence);
+        let check = Check {
+            shared,
+            partition,
+            generation,
+        };
+        let mut found = VerifyReport::default();
+        check.run(&mut found).await?;
+        if shared.fence(partition).await?.active == generation {
+            report.merge(found);
+            return Ok(());
+        }
+    }
+    Err(RedisError::Fenced)
 }
 
 /// What the documents of one chunk say the bitmaps have to be.
