@@ -189,7 +189,7 @@ for i = 1, records do
     key = key + 1
     call('ZREM', KEYS[key], text)
   end
-  local member = id .. stamp_bytes
+  local member = id .. string.sub(stamp_bytes, 2) .. string.sub(ordinal_bytes, 4)
   for _ = 1, tonumber(ARGV[arg + 14]) do
     key = key + 1
     call('ZADD', KEYS[key], text, member)

@@ -4,6 +4,7 @@ mod admin;
 mod apply;
 mod cache;
 mod codec;
+mod density;
 mod error;
 mod feed;
 mod index;

@@ -5,9 +5,17 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use governance_core::MutationRequest;
 use parking_lot::Mutex;
 
-use crate::{error::RedisError, keys::PartitionKeys, layout::Fence, regress::StoreRegressed};
+use crate::{
+    density::Density,
+    error::RedisError,
+    index::{IndexRecord, IndexTerm},
+    keys::{CHUNK, PartitionKeys},
+    layout::Fence,
+    regress::StoreRegressed,
+};
 
 /// The counters of a partition as somebody read them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +59,7 @@ pub(crate) struct Partition {
     entries: AtomicU64,
     /// Names that are known to be in the dictionary of a generation.
     listed: Mutex<HashSet<(u16, String)>>,
+    density: Mutex<Density>,
 }
 
 impl Partition {
@@ -66,6 +75,7 @@ impl Partition {
             stamp: AtomicU64::new(counters.stamp),
             entries: AtomicU64::new(counters.entries),
             listed: Mutex::default(),
+            density: Mutex::default(),
         }
     }
 
@@ -117,6 +127,13 @@ impl Partition {
         self.stamp.fetch_max(told.stamp, Ordering::AcqRel);
         self.entries.fetch_max(told.entries, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// What a new request is to be indexed under here.
+    pub(crate) fn index_of(&self, request: &MutationRequest) -> IndexRecord {
+        let chunk = self.hint().ordinals / CHUNK;
+        let mut density = self.density.lock();
+        IndexRecord::of_new(request, |term: &IndexTerm| density.count(chunk, term))
     }
 
     pub(crate) fn is_listed(&self, generation: u16, name: &str) -> bool {

@@ -96,6 +96,20 @@ impl Shared {
         Box::pin(async move { Ok(self.client.query(operation, key, command).await?) })
     }
 
+    /// Runs commands that read one partition, under way at once.
+    pub(crate) fn together<'a>(
+        &'a self,
+        operation: Operation,
+        partition: &'a Partition,
+        commands: Vec<Cmd>,
+    ) -> BoxFuture<'a, Result<std::vec::IntoIter<Value>, RedisError>> {
+        Box::pin(async move {
+            let key = &partition.keys.fence;
+            let answers = self.client.read_together(operation, key, commands).await?;
+            Ok(answers.into_iter())
+        })
+    }
+
     /// Calls a script.
     pub(crate) fn invoke<'a, T: FromRedisValue + Send>(
         &'a self,
@@ -114,17 +128,10 @@ impl Shared {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut mget = redis::cmd("MGET");
-        mget.arg(keys);
-        let values: Vec<Option<Vec<u8>>> =
-            self.query(operation, &partition.keys.fence, &mget).await?;
-        if values.len() != keys.len() {
-            return Err(RedisError::Reply("MGET"));
-        }
-        Ok(values
-            .into_iter()
-            .map(|value| value.map(Bytes::from))
-            .collect())
+        let values: Value = self
+            .query(operation, &partition.keys.fence, &mget(keys))
+            .await?;
+        values_of(values, keys.len())
     }
 
     /// Reads values of one partition, if they are still there to be read: the fence comes with
@@ -495,10 +502,7 @@ impl Shared {
             return clock.now().await.map_err(RedisError::Clock);
         }
         let key = &self.partitions[0].keys.fence;
-        let (seconds, micros): (i64, i64) = self.query(TIME, key, &redis::cmd("TIME")).await?;
-        Ok(Timestamp::from_micros(
-            seconds.saturating_mul(1_000_000).saturating_add(micros),
-        ))
+        time_of(self.query(TIME, key, &redis::cmd("TIME")).await?)
     }
 
     pub(crate) fn check_size(&self, port: &'static str, bytes: usize) -> Result<(), StoreError> {
@@ -517,6 +521,51 @@ fn lost(before: Option<&Stored>, now: &Stored) -> bool {
         before.ordinal == now.ordinal
             && (before.stamp != now.stamp || before.request.revision() > now.request.revision())
     })
+}
+
+/// Asks for the values of keys.
+pub(crate) fn mget(keys: &[redis_client::Key]) -> Cmd {
+    let mut mget = redis::cmd("MGET");
+    mget.arg(keys);
+    mget
+}
+
+/// The answer to [`mget`].
+pub(crate) fn values_of(answer: Value, keys: usize) -> Result<Vec<Option<Bytes>>, RedisError> {
+    let Value::Array(values) = answer else {
+        return Err(RedisError::Reply("MGET"));
+    };
+    let value = |value| match value {
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+        Value::Nil => Ok(None),
+        _ => Err(RedisError::Reply("MGET")),
+    };
+    let values: Vec<_> = values.into_iter().map(value).collect::<Result<_, _>>()?;
+    if values.len() != keys {
+        return Err(RedisError::Reply("MGET"));
+    }
+    Ok(values)
+}
+
+/// The answer to a question for the time.
+pub(crate) fn time_of(answer: Value) -> Result<Timestamp, RedisError> {
+    let (seconds, micros): (i64, i64) =
+        redis::from_redis_value(answer).map_err(|_| RedisError::Reply("TIME"))?;
+    Ok(Timestamp::from_micros(
+        seconds.saturating_mul(1_000_000).saturating_add(micros),
+    ))
+}
+
+/// The answer to a question for members of a set.
+pub(crate) fn members_of(answer: Option<Value>) -> Result<Vec<Vec<u8>>, RedisError> {
+    let Some(Value::Array(values)) = answer else {
+        return Err(RedisError::Reply("members of a set"));
+    };
+    let member = |value| match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        _ => Err(RedisError::Reply("members of a set")),
+    };
+    values.into_iter().map(member).collect()
 }
 
 /// What is wrong, with its causes, in one line.

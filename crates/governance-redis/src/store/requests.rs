@@ -15,7 +15,7 @@ use crate::{
     cache::Stored,
     codec::Event,
     error::RedisError,
-    index::{IndexRecord, key_digest},
+    index::key_digest,
     layout::Layout,
     script::FIND,
     shared::Found,
@@ -41,7 +41,7 @@ impl RequestStore for RedisStore {
         }
         shared.check_size("create", request.footprint())?;
         let partition = shared.partition(request.id().slot());
-        let index = Arc::new(IndexRecord::of(&request));
+        let index = Arc::new(partition.index_of(&request));
         let frame = shared.encode(&request, &index, (0, 0)).map_err(wrap)?;
         let decisions = u16::try_from(request.decisions().len()).unwrap_or(u16::MAX);
         let record = RecordWrite {

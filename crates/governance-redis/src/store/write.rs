@@ -251,7 +251,7 @@ fn step(
         let Some(Known { stored, .. }) = known else {
             continue;
         };
-        let index = Arc::new(IndexRecord::of(request));
+        let index = Arc::new(IndexRecord::after(request, &stored.index));
         let frame = shared.encode(request, &index, (stored.ordinal, stored.stamp))?;
         let (old, new) = (stored.request.decisions().len(), request.decisions().len());
         step.records.push(RecordWrite {
