@@ -93,6 +93,18 @@ pub fn person() -> Result<(ActorId, Membership)> {
     Ok((ActorId::new("user-7")?, membership))
 }
 
+/// Somebody who holds every role of the corpus, and so may approve any of its requests.
+///
+/// # Errors
+///
+/// None: the names are valid.
+pub fn approver() -> Result<(Actor, Membership)> {
+    let roles = (0..ROLES).try_fold(Membership::default(), |membership, number| {
+        anyhow::Ok(membership.role(Role::new(format!("role-{number}"))?))
+    })?;
+    Ok((Actor::user("approver")?, roles))
+}
+
 /// Makes the requests of a store of a given size, one by one. The same size and number give the
 /// same request.
 ///
@@ -160,9 +172,20 @@ impl Corpus {
         .filter_map(|(has, tag)| has.then_some(tag))
     }
 
-    fn request(&self, number: u64) -> Result<MutationRequest> {
+    /// Whether a request is pending in the default tenant.
+    #[must_use]
+    pub const fn is_listed(number: u64) -> bool {
+        !number.is_multiple_of(Self::LISTED)
+    }
+
+    /// One request. Those from [`total`](Self::total) on are more of the same kind.
+    ///
+    /// # Errors
+    ///
+    /// None: the names are valid.
+    pub fn request(&self, number: u64) -> Result<MutationRequest> {
         let bits = mix(number ^ (1 << 40));
-        let listed = !number.is_multiple_of(Self::LISTED);
+        let listed = Self::is_listed(number);
         let refused = !listed && bits.is_multiple_of(2);
         let scope = Scope {
             tenant: if listed || refused {

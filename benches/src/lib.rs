@@ -5,4 +5,4 @@ mod change;
 mod corpus;
 
 pub use change::{Bench, PolicyDocument, PutPolicy, Statement};
-pub use corpus::{Case, Corpus, person};
+pub use corpus::{Case, Corpus, approver, person};

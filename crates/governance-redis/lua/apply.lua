@@ -9,18 +9,20 @@
 --       remove); then its index keys in the order of COUNTS;
 --       state record (if there is one).
 -- ARGV  1 fence, 2 length of the feed, 3 chunk of the ordinal (create) or '', 4 journal chunk,
---       5 records (0..4), 6 states (0 or 1);
---       for every record 17: first 72 bytes that are stored ('' for a create), frame ('' to remove), event
+--       5 records (0..4), 6 states (0 or 1), 7 to 9 counters as they are known: ordinals, last
+--       stamp, journal entries;
+--       for every record 17: first 72 bytes that are stored ('' for a create), frame ('' to remove, '=' to keep what is there), event
 --       ('' for none), id, first decision, decisions, deadline, digest of the idempotency key or '',
 --       COUNTS: bits to set, bits to clear, bits to clear in chunks that are full, ordinal sets to
 --       add to and to remove from, inboxes to add to and to remove from, due sets to add to and to
 --       remove from;
---       for the state 3: version that is stored (8 bytes, or '' for none), record, event;
+--       for the state 3: version that is stored (8 bytes, or '' for none), record ('=' to keep what is there), event
+--       ('' for none);
 --       then the names for the dictionaries: number of dictionaries, which are the last keys, and
 --       the names.
 -- Reply OK, ordinal, stamp, journal entries | CONFLICT, record from 0, stored frame |
---       DUPLICATE, request id | STATE, stored record | CHUNK, ordinals, journal entries |
---       FENCED, stored fence
+--       DUPLICATE, request id | STATE, stored record | CHUNK, ordinals, last
+--       stamp, journal entries | FENCED, stored fence | REGRESSED
 
 local call = redis.call
 
@@ -32,8 +34,19 @@ end
 local records, states = tonumber(ARGV[5]), tonumber(ARGV[6])
 local creates = ARGV[3] ~= ''
 
+local next_ordinal, last_stamp, entries = 0, 0, 0
+local counters = call('GET', KEYS[2])
+if counters then
+  next_ordinal, last_stamp, entries = struct.unpack('>I8I8I8', counters)
+end
+-- Counters only rise: a server that has lower ones than it told of has lost writes.
+if next_ordinal < tonumber(ARGV[7]) or last_stamp < tonumber(ARGV[8])
+    or entries < tonumber(ARGV[9]) then
+  return {'REGRESSED'}
+end
+
 -- Everything is checked before anything is written.
-local key, arg = 5, 6
+local key, arg = 5, 9
 local at = {}
 for i = 1, records do
   at[i] = {key, arg}
@@ -72,15 +85,11 @@ if key + dictionaries ~= #KEYS then
   return redis.error_reply('ERR governance.apply: the keys do not fit the arguments')
 end
 
-local next_ordinal, last_stamp, entries = 0, 0, 0
-local counters = call('GET', KEYS[2])
-if counters then
-  next_ordinal, last_stamp, entries = struct.unpack('>I8I8I8', counters)
-end
 local journal = tonumber(ARGV[4])
 if (creates and math.floor(next_ordinal / 65536) ~= tonumber(ARGV[3]))
     or math.floor(entries / 16384) ~= journal then
-  return {'CHUNK', string.format('%.0f', next_ordinal), string.format('%.0f', entries)}
+  return {'CHUNK', string.format('%.0f', next_ordinal), string.format('%.0f', last_stamp),
+    string.format('%.0f', entries)}
 end
 
 local time = call('TIME')
@@ -98,7 +107,7 @@ for i = 1, records do
     call('XADD', KEYS[3], 'MAXLEN', trim, ARGV[2], '*', 'e', event)
   end
 end
-if states == 1 then
+if states == 1 and ARGV[arg] ~= '' then
   call('XADD', KEYS[3], 'MAXLEN', trim, ARGV[2], '*', 'e', ARGV[arg])
 end
 
@@ -139,7 +148,7 @@ for i = 1, records do
           call('HDEL', KEYS[key], digest)
         end
       end
-    else
+    elseif frame ~= '=' then
       call('SET', KEYS[key], frame)
     end
   end
@@ -180,7 +189,7 @@ for i = 1, records do
     key = key + 1
     call('ZREM', KEYS[key], text)
   end
-  local member = id .. stamp_bytes
+  local member = id .. string.sub(stamp_bytes, 2) .. string.sub(ordinal_bytes, 4)
   for _ = 1, tonumber(ARGV[arg + 14]) do
     key = key + 1
     call('ZADD', KEYS[key], text, member)
@@ -202,11 +211,13 @@ for i = 1, records do
   arg = arg + 17
 end
 if records == 0 then
-  arg, key = 6, 5
+  arg, key = 9, 5
 end
 if states == 1 then
   key = key + 1
-  call('SET', KEYS[key], ARGV[arg + 2])
+  if ARGV[arg + 2] ~= '=' then
+    call('SET', KEYS[key], ARGV[arg + 2])
+  end
   arg = arg + 3
 end
 local names = #ARGV - arg - 1
@@ -218,7 +229,7 @@ if names > 0 then
     end
   end
 end
-call('SET', KEYS[2], struct.pack('>I8I8I8', next_ordinal, math.max(now - 1, last_stamp), entries))
+call('SET', KEYS[2], struct.pack('>I8I8I8', next_ordinal, math.max(now - 1, stamp), entries))
 
 return {'OK', string.format('%.0f', created), string.format('%.0f', stamp),
   string.format('%.0f', entries)}

@@ -67,6 +67,9 @@ pub(crate) struct StateRecordWrite {
     pub(crate) event: Vec<u8>,
 }
 
+/// Instead of a record: it is compared, and kept as it is.
+pub(crate) const KEEP: &[u8] = b"=";
+
 /// One step: up to four requests and a state of one partition.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Step {
@@ -94,6 +97,8 @@ pub(crate) enum Answer {
     Duplicate(RequestId),
     /// The state is not of the version expected; empty if it is not there.
     State(Bytes),
+    /// The counters are lower than they were known to be.
+    Regressed,
     /// Ordinal or journal are in another chunk.
     Chunk(Hint),
     /// The layout has changed.
@@ -147,7 +152,10 @@ impl Step {
             })
             .arg(journal)
             .arg(self.records.len())
-            .arg(usize::from(self.state.is_some()));
+            .arg(usize::from(self.state.is_some()))
+            .arg(hint.ordinals)
+            .arg(hint.stamp)
+            .arg(hint.entries);
         let mut names = Names::new();
         for record in &self.records {
             call = record.add_to(call, partition, fence, chunk, &mut names);
@@ -325,8 +333,10 @@ impl Answer {
             b"STATE" => Self::State(bytes(1)?),
             b"CHUNK" => Self::Chunk(Hint {
                 ordinals: number(part(1))?,
-                entries: number(part(2))?,
+                stamp: number(part(2))?,
+                entries: number(part(3))?,
             }),
+            b"REGRESSED" => Self::Regressed,
             b"FENCED" => {
                 let fence = std::str::from_utf8(part(1)?).ok();
                 Self::Fenced(fence.and_then(|fence| fence.parse().ok()))

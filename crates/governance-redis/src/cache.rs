@@ -74,6 +74,11 @@ impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
         halves.young.insert(key, value);
     }
 
+    pub(crate) fn clear(&self) {
+        let mut halves = self.halves.lock();
+        (halves.young, halves.old, halves.weight) = Default::default();
+    }
+
     pub(crate) fn forget(&self, key: &K) {
         let mut halves = self.halves.lock();
         halves.young.remove(key);
@@ -99,6 +104,28 @@ impl IdSlot {
     /// Length of an entry.
     pub(crate) const BYTES: usize = 24;
 
+    /// As a member of an inbox: id, 7 bytes of the stamp, 5 bytes of the ordinal.
+    pub(crate) fn member(&self, ordinal: u64) -> Vec<u8> {
+        let mut member = self.id.as_bytes().to_vec();
+        member.extend(&self.stamp.to_be_bytes()[1..]);
+        member.extend(&ordinal.to_be_bytes()[3..]);
+        member
+    }
+
+    /// Reads a member of an inbox: the entry and its ordinal.
+    pub(crate) fn of_member(member: &[u8]) -> Option<(Self, u64)> {
+        let (id, rest) = member.split_first_chunk::<16>()?;
+        let rest: &[u8; 12] = rest.try_into().ok()?;
+        let (mut stamp, mut ordinal) = ([0; 8], [0; 8]);
+        stamp[1..].copy_from_slice(&rest[..7]);
+        ordinal[3..].copy_from_slice(&rest[7..]);
+        let slot = Self {
+            id: RequestId::from_bytes(*id).ok()?,
+            stamp: u64::from_be_bytes(stamp),
+        };
+        Some((slot, u64::from_be_bytes(ordinal)))
+    }
+
     /// Reads an entry; none if it is empty or damaged.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (id, stamp) = bytes.split_first_chunk::<16>()?;
@@ -112,6 +139,22 @@ impl IdSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_of_an_inbox_tells_all_it_is_made_of() {
+        use governance_core::IdSource as _;
+        use governance_testkit::fixtures::{SeededIds, scope};
+        let now = governance_core::Timestamp::from_micros(1_900_000_000_000_000);
+        let id = SeededIds::new(1).request_id(now, scope("a").slot());
+        let slot = IdSlot {
+            id,
+            stamp: 0x00ab_cdef_0123_4567,
+        };
+        let member = slot.member(0x12_3456_789a);
+        assert_eq!(member.len(), 28);
+        assert_eq!(IdSlot::of_member(&member), Some((slot, 0x12_3456_789a)));
+        assert_eq!(IdSlot::of_member(&member[1..]), None);
+    }
 
     #[test]
     fn what_is_asked_for_stays_and_the_rest_goes() {

@@ -3,6 +3,8 @@
 use governance_core::{RequestId, Retry, StoreError, StoreErrorKind, WriteCertainty};
 use redis_client::{ClientError, ErrorKind};
 
+use crate::regress::StoreRegressed;
+
 /// An error of this provider. Every variant becomes a [`StoreError`] by [`RedisError::at`].
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RedisError {
@@ -25,12 +27,10 @@ pub(crate) enum RedisError {
     TooManyTerms { terms: usize, most: usize },
     #[error("the layout keeps changing, or another version of the library rebuilds the index")]
     Fenced,
-    #[error("the layout of the store is gone: the server lost its data")]
-    LayoutLost,
-    #[error(
-        "the store went backwards: writes that were acknowledged are gone; list what is there, then open the store anew"
-    )]
-    Regressed,
+    #[error("{0}")]
+    Regressed(#[from] StoreRegressed),
+    #[error("a server that is not the master any more answered; ask again")]
+    Stale,
     #[error("{0}")]
     Moved(#[from] PartitionsMoved),
     #[error("the write is done, but {confirmed} of {wanted} replicas confirmed it in time")]
@@ -118,11 +118,10 @@ impl RedisError {
             Self::TooManyTerms { .. } => (StoreErrorKind::TooLarge, Retry::Never, NotApplied),
             Self::Encode(_) => (StoreErrorKind::InvalidInput, Retry::Never, NotApplied),
             Self::Reply(_) => (StoreErrorKind::Unexpected, Retry::SameOperation, Unknown),
-            Self::Fenced => (StoreErrorKind::Unavailable, Retry::Safe, NotApplied),
-            Self::Moved(_) | Self::LayoutLost => {
+            Self::Fenced | Self::Stale => (StoreErrorKind::Unavailable, Retry::Safe, NotApplied),
+            Self::Regressed(_) | Self::Moved(_) => {
                 (StoreErrorKind::Unavailable, Retry::Never, NotApplied)
             }
-            Self::Regressed => (StoreErrorKind::Unavailable, Retry::Never, Unknown),
             Self::NotConfirmed { .. } => (StoreErrorKind::Timeout, Retry::SameOperation, Unknown),
             Self::Clock(error) => (error.kind(), error.retry(), error.outcome()),
         };
@@ -228,6 +227,9 @@ mod tests {
                     .is_some_and(|source| source.is::<RedisError>())
             );
         }
+        let error = RedisError::from(StoreRegressed::Writes).at("create");
+        assert_eq!(StoreRegressed::of(&error), Some(StoreRegressed::Writes));
+        assert_eq!((error.retry(), error.outcome()), (Retry::Never, NotApplied));
         let read = ClientError::new(Signal::ResponseTimeout, Operation::read("get"));
         let error = RedisError::from(read).at("get");
         assert_eq!((error.retry(), error.outcome()), (Retry::Safe, NotApplied));

@@ -17,6 +17,7 @@ use crate::{
     codec::{Event, read_number, write_number},
     error::RedisError,
     partition::Partition,
+    regress::StoreRegressed,
     shared::Shared,
 };
 
@@ -299,11 +300,10 @@ async fn behind(
         Position::Before(id) => {
             let found = range(shared, partition, &id.to_string(), limit).await?;
             let held = found.first().is_some_and(|entry| entry.id == id);
-            Ok(if held {
-                Read::Entries(found)
-            } else {
-                Read::Expired
-            })
+            if held {
+                return Ok(Read::Entries(found));
+            }
+            gone(shared, partition, id).await
         }
         Position::After(id) => {
             let mut found = range(shared, partition, &id.to_string(), limit + 1).await?;
@@ -315,12 +315,25 @@ async fn behind(
             // ends before the token has lost events that were told.
             let last = info(shared, partition).await?.map(|info| info.last);
             let nothing_missed = found.is_empty() && last == Some(id);
-            Ok(if nothing_missed {
-                Read::Entries(found)
-            } else {
-                Read::Expired
-            })
+            if nothing_missed {
+                return Ok(Read::Entries(found));
+            }
+            gone(shared, partition, id).await
         }
+    }
+}
+
+/// Why an event is not there. Trimming takes the oldest first; anything else means that the stream
+/// went backwards.
+async fn gone(shared: &Shared, partition: &Partition, id: StreamId) -> Result<Read, RedisError> {
+    let ends_later = info(shared, partition)
+        .await?
+        .is_some_and(|info| info.last > id);
+    let oldest = range(shared, partition, "-", 1).await?;
+    if ends_later && oldest.first().is_none_or(|oldest| oldest.id > id) {
+        Ok(Read::Expired)
+    } else {
+        Err(StoreRegressed::Feed.into())
     }
 }
 

@@ -67,6 +67,14 @@ impl IndexTerm {
         }
     }
 
+    /// The same value, kept as bitmaps.
+    pub(crate) fn as_bitmap(&self) -> Self {
+        Self {
+            class: Class::Bitmap,
+            ..self.clone()
+        }
+    }
+
     pub(crate) const fn class(&self) -> Class {
         self.class
     }
@@ -122,7 +130,7 @@ pub(crate) struct IndexRecord {
 }
 
 impl IndexRecord {
-    /// What a request is to be indexed under.
+    /// What a request is to be indexed under, every term as its dimension is usually kept.
     pub(crate) fn of(request: &MutationRequest) -> Self {
         let mut terms: Vec<IndexTerm> = terms(request).iter().map(IndexTerm::from).collect();
         terms.sort_unstable();
@@ -133,6 +141,32 @@ impl IndexRecord {
             due: request.due_at().map(governance_core::Timestamp::as_micros),
             key: key.map(|key| ByteArray::new(key_digest(proposal.scope(), key.as_str()))),
         }
+    }
+
+    /// What a new request is to be indexed under. `is_dense` tells which values of dimensions of
+    /// many values are kept as bitmaps, since many requests share them.
+    pub(crate) fn of_new(
+        request: &MutationRequest,
+        mut is_dense: impl FnMut(&IndexTerm) -> bool,
+    ) -> Self {
+        let mut record = Self::of(request);
+        for term in &mut record.terms {
+            if term.class == Class::Ordinals && is_dense(term) {
+                term.class = Class::Bitmap;
+            }
+        }
+        record.terms.sort_unstable();
+        record
+    }
+
+    /// What a request is to be indexed under that is indexed already: what stays the same stays
+    /// where it is.
+    pub(crate) fn after(request: &MutationRequest, old: &Self) -> Self {
+        Self::of_new(request, |term| old.has(&term.as_bitmap()))
+    }
+
+    fn has(&self, term: &IndexTerm) -> bool {
+        self.terms.binary_search(term).is_ok()
     }
 
     pub(crate) fn terms(&self) -> &[IndexTerm] {
@@ -149,9 +183,7 @@ impl IndexRecord {
 
     /// The terms that `other` lacks.
     pub(crate) fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a IndexTerm> {
-        self.terms
-            .iter()
-            .filter(|term| other.terms.binary_search(term).is_err())
+        self.terms.iter().filter(|term| !other.has(term))
     }
 }
 
@@ -200,6 +232,24 @@ mod tests {
             ],
             "another class is another layout: raise its version and rebuild"
         );
+    }
+
+    #[test]
+    fn a_request_stays_where_it_is_found() {
+        use governance_testkit::fixtures::{RequestBuilder, SeededIds};
+        let ids = SeededIds::new(1);
+        let now = governance_core::Timestamp::from_micros(1);
+        let request = RequestBuilder::new(&ids, now).build();
+        let usual = IndexRecord::of(&request);
+        let mut asked = 0;
+        let dense = IndexRecord::of_new(&request, |term| {
+            asked += 1;
+            term.dimension() == Dimension::StateId.as_str()
+        });
+        assert!(asked > 0 && dense != usual);
+        assert_eq!(IndexRecord::after(&request, &dense), dense);
+        assert_eq!(IndexRecord::after(&request, &usual), usual);
+        assert!(dense.terms().is_sorted());
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub const KEYS: [KeyPattern; 16] = [
     key(
         "T:b<g>:<dimension>:<value>:<chunk>",
         "string",
-        "up to 8 KiB: bitmap of the requests with this value; bit = ordinal modulo 65 536",
+        "up to 8 KiB: bitmap of the requests with this value, of a dimension of few values or one that came often; bit = ordinal modulo 65 536",
         "apply",
         "until no request of the chunk has the value; generation `g` until a rebuild replaces it",
     ),
@@ -108,14 +108,14 @@ pub const KEYS: [KeyPattern; 16] = [
     key(
         "T:z<g>:<dimension>:<value>",
         "zset",
-        "requests with this value of a dimension of many values; score = member = ordinal",
+        "requests with this value of a dimension of many values, unless they are in its bitmaps; score = member = ordinal",
         "apply",
         "until no request has the value",
     ),
     key(
         "T:q<g>:<u|r|g>:<name>",
         "zset",
-        "inbox of an actor, a role or a group; score = ordinal, member = request id and stamp",
+        "inbox of an actor, a role or a group; score = ordinal, member = request id, stamp (7 B) and ordinal (5 B)",
         "apply",
         "until nothing is open for the name",
     ),

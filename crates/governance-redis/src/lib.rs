@@ -4,6 +4,7 @@ mod admin;
 mod apply;
 mod cache;
 mod codec;
+mod density;
 mod error;
 mod feed;
 mod index;
@@ -13,6 +14,7 @@ mod open;
 mod options;
 mod partition;
 mod query;
+mod regress;
 mod script;
 mod shared;
 mod store;
@@ -31,6 +33,7 @@ pub use keys::{KEYS, KeyPattern, keys_markdown};
 pub use open::{OpenError, StoreLayout, Warning};
 pub use options::{Compression, Durability, RedisStoreOptions, Strictness};
 pub use redis_client::{Client, Config};
+pub use regress::StoreRegressed;
 use shared::Shared;
 
 /// Keeps everything in Redis, shared by every process that opens the same key prefix. A clone is

@@ -210,11 +210,17 @@ impl RedisStore {
         // its own type, deeper than the compiler follows.
         let warnings = examine(&client.probe().boxed().await?, &options)?;
         let layout = layout(&client, &prefix, wanted).boxed().await?;
+        let client = &client;
         let partitions = (0..wanted).zip(&layout.tags).map(|(number, tag)| {
-            partition(&client, number, wanted, PartitionKeys::new(&prefix, tag)).boxed()
+            let keys = PartitionKeys::new(&prefix, tag);
+            async move {
+                let (fence, counters) = partition(client, number, wanted, &keys).await?;
+                Ok::<_, OpenError>(Partition::new(number, keys, fence, counters))
+            }
+            .boxed()
         });
         let partitions = try_join_all(partitions).await?;
-        let mut shared = Shared::new(client, prefix, options, layout.series, partitions);
+        let mut shared = Shared::new(client.clone(), prefix, options, layout.series, partitions);
         shared.warnings = warnings;
         Ok(Self {
             shared: Arc::new(shared),
@@ -332,8 +338,8 @@ async fn partition(
     client: &Client,
     number: u16,
     from: u16,
-    keys: PartitionKeys,
-) -> Result<Partition, OpenError> {
+    keys: &PartitionKeys,
+) -> Result<(Fence, Counters), OpenError> {
     let mut mget = redis::cmd("MGET");
     mget.arg(&keys.fence).arg(&keys.counters);
     let read = Operation::read("open");
@@ -363,7 +369,31 @@ async fn partition(
         return Err(OpenError::Migrating { from, to });
     }
     let counters = Counters::read(counters.as_deref())?;
-    Ok(Partition::new(number, keys, fence, counters))
+    Ok((fence, counters))
+}
+
+/// What is found of the partitions of a store that was open; an empty server is set up.
+pub(crate) async fn found(
+    client: &Client,
+    prefix: &KeyPrefix,
+    partitions: &[Partition],
+) -> Result<Vec<(Fence, Counters)>, OpenError> {
+    let wanted = u16::try_from(partitions.len()).unwrap_or(u16::MAX);
+    let layout = layout(client, prefix, wanted).boxed().await?;
+    let known = partitions.iter().zip(&layout.tags);
+    let found = known.map(|(known, tag)| {
+        let keys = PartitionKeys::new(prefix, tag);
+        async move {
+            if keys.fence.as_str() != known.keys.fence.as_str() {
+                return Err(OpenError::Damaged {
+                    detail: format!("partition {} is at other keys than before", known.number),
+                });
+            }
+            partition(client, known.number, wanted, &keys).await
+        }
+        .boxed()
+    });
+    try_join_all(found).await
 }
 
 /// What the servers cannot keep. What cannot work at all is an error whatever the strictness.
@@ -444,5 +474,47 @@ fn persistence(server: &ServerFacts, tier: Durability) -> Option<Warning> {
             })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(info: &str) -> Result<Vec<Warning>, OpenError> {
+        let options = RedisStoreOptions::default().durability(Durability::Memory, Strictness::Warn);
+        examine(&[ServerFacts::of_info(info)], &options)
+    }
+
+    #[test]
+    fn versions_are_judged_by_what_the_server_tells() {
+        for (version, too_old) in [
+            ("6.2.14", true),
+            ("5.0.0", true),
+            ("7.0.0", false),
+            ("7.4.1", false),
+            ("8.0.0", false),
+        ] {
+            let told = judged(&format!("redis_version:{version}\r\nrole:master\r\n"));
+            let error = told.err();
+            assert_eq!(error.is_some(), too_old, "{version}");
+            if let Some(error) = error {
+                assert_eq!(error.code(), "open.too_old");
+                let text = error.to_string();
+                assert!(text.contains(version) && text.contains("7.0"), "{text}");
+            }
+        }
+        // A server that may not be asked is taken as right.
+        assert!(judged("").is_ok_and(|warnings| warnings.is_empty()));
+    }
+
+    #[test]
+    fn a_replica_is_refused_and_an_evicting_server_is_warned_of() {
+        let replica = judged("redis_version:7.2.0\r\nrole:slave\r\n");
+        assert!(matches!(replica, Err(OpenError::ReadOnlyReplica)));
+        let info = "redis_version:7.2.0\r\nrole:master\r\nmaxmemory_policy:volatile-ttl\r\n";
+        let warnings = judged(info).unwrap_or_default();
+        let codes: Vec<_> = warnings.iter().map(Warning::code).collect();
+        assert_eq!(codes, ["durability.eviction"]);
     }
 }

@@ -5,9 +5,17 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use governance_core::MutationRequest;
 use parking_lot::Mutex;
 
-use crate::{error::RedisError, keys::PartitionKeys, layout::Fence};
+use crate::{
+    density::Density,
+    error::RedisError,
+    index::{IndexRecord, IndexTerm},
+    keys::{CHUNK, PartitionKeys},
+    layout::Fence,
+    regress::StoreRegressed,
+};
 
 /// The counters of a partition as somebody read them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,9 +55,11 @@ pub(crate) struct Partition {
     pub(crate) keys: PartitionKeys,
     fence: Mutex<Fence>,
     ordinals: AtomicU64,
+    stamp: AtomicU64,
     entries: AtomicU64,
     /// Names that are known to be in the dictionary of a generation.
     listed: Mutex<HashSet<(u16, String)>>,
+    density: Mutex<Density>,
 }
 
 impl Partition {
@@ -62,8 +72,10 @@ impl Partition {
             keys,
             fence: Mutex::new(fence),
             ordinals: AtomicU64::new(counters.ordinals),
+            stamp: AtomicU64::new(counters.stamp),
             entries: AtomicU64::new(counters.entries),
             listed: Mutex::default(),
+            density: Mutex::default(),
         }
     }
 
@@ -79,23 +91,49 @@ impl Partition {
         }
     }
 
-    /// The next ordinal and journal entry, as far as known. Take it before asking the server: an
-    /// answer below it means the server lost what it had acknowledged.
+    /// Forgets what was known: the server is right, whatever it says.
+    pub(crate) fn begin_anew(&self, fence: Fence, counters: Counters) {
+        *self.fence.lock() = fence;
+        self.ordinals.store(counters.ordinals, Ordering::Release);
+        self.stamp.store(counters.stamp, Ordering::Release);
+        self.entries.store(counters.entries, Ordering::Release);
+        self.listed.lock().clear();
+    }
+
+    /// Takes up a fence, also an earlier one.
+    pub(crate) fn set_fence(&self, fence: Fence) {
+        *self.fence.lock() = fence;
+    }
+
+    /// The counters, as far as known. Take it before asking the server: an answer below it means
+    /// the server lost what it had acknowledged.
     pub(crate) fn hint(&self) -> Hint {
         Hint {
             ordinals: self.ordinals.load(Ordering::Acquire),
+            stamp: self.stamp.load(Ordering::Acquire),
             entries: self.entries.load(Ordering::Acquire),
         }
     }
 
     /// Takes up counters that the server told after `before` was taken.
     pub(crate) fn learn(&self, before: Hint, told: Hint) -> Result<(), RedisError> {
-        if told.ordinals < before.ordinals || told.entries < before.entries {
-            return Err(RedisError::Regressed);
+        let lost = told.ordinals < before.ordinals
+            || told.stamp < before.stamp
+            || told.entries < before.entries;
+        if lost {
+            return Err(StoreRegressed::Writes.into());
         }
         self.ordinals.fetch_max(told.ordinals, Ordering::AcqRel);
+        self.stamp.fetch_max(told.stamp, Ordering::AcqRel);
         self.entries.fetch_max(told.entries, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// What a new request is to be indexed under here.
+    pub(crate) fn index_of(&self, request: &MutationRequest) -> IndexRecord {
+        let chunk = self.hint().ordinals / CHUNK;
+        let mut density = self.density.lock();
+        IndexRecord::of_new(request, |term: &IndexTerm| density.count(chunk, term))
     }
 
     pub(crate) fn is_listed(&self, generation: u16, name: &str) -> bool {
@@ -117,6 +155,8 @@ impl Partition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hint {
     pub(crate) ordinals: u64,
+    /// The stamp of the last write: it rises with every one.
+    pub(crate) stamp: u64,
     pub(crate) entries: u64,
 }
 
@@ -131,13 +171,22 @@ mod tests {
         let keys = PartitionKeys::new(&KeyPrefix::default(), "0");
         let partition = Partition::new(0, keys, Fence::FIRST, Counters::default());
         let before = partition.hint();
-        let told = |ordinals, entries| Hint { ordinals, entries };
-        partition.learn(before, told(5, 7)).unwrap();
+        let told = |ordinals, stamp, entries| Hint {
+            ordinals,
+            stamp,
+            entries,
+        };
+        partition.learn(before, told(5, 9, 7)).unwrap();
         // An answer that was under way while another came is no step back.
-        partition.learn(before, told(4, 6)).unwrap();
-        assert_eq!(partition.hint(), told(5, 7));
-        let error = partition.learn(partition.hint(), told(4, 7)).unwrap_err();
-        assert!(matches!(error, RedisError::Regressed));
+        partition.learn(before, told(4, 8, 6)).unwrap();
+        assert_eq!(partition.hint(), told(5, 9, 7));
+        for less in [told(4, 9, 7), told(5, 8, 7), told(5, 9, 6)] {
+            let error = partition.learn(partition.hint(), less).unwrap_err();
+            let lost = RedisError::Regressed(StoreRegressed::Writes);
+            assert_eq!(error.to_string(), lost.to_string(), "{less:?}");
+        }
+        partition.begin_anew(Fence::FIRST, Counters::default());
+        assert_eq!(partition.hint(), told(0, 0, 0));
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use governance_core::{MutationRequest, RequestId, Slot, StoreError, StoreErrorKind, Timestamp};
+use parking_lot::Mutex;
 use redis_client::{
     Client, KeyPrefix, Operation, ScriptCall,
     redis::{self, Cmd, FromRedisValue, Value},
 };
 
 use crate::{
-    apply::{Answer, Step},
+    apply::{After, Answer, Before, KEEP, RecordWrite, StateRecordWrite, Step},
     cache::{Documents, Slots, Stored},
     codec::{self, Frame, Head},
     error::{RedisError, UnreadableRequest},
@@ -20,6 +21,7 @@ use crate::{
     open::Warning,
     options::{Durability, RedisStoreOptions},
     partition::{Hint, Partition},
+    regress::StoreRegressed,
 };
 
 pub(crate) struct Shared {
@@ -32,6 +34,17 @@ pub(crate) struct Shared {
     pub(crate) documents: Documents,
     pub(crate) slots: Slots,
     pub(crate) warnings: Vec<Warning>,
+    /// What was noticed of a store that went backwards, until somebody accepts it.
+    pub(crate) regressed: Mutex<Option<StoreRegressed>>,
+}
+
+/// What a write found done already.
+pub(crate) enum Found<'a> {
+    /// Nothing in particular: all writes of before are waited for.
+    Everything,
+    Request(&'a Stored),
+    /// The key of the state and its version.
+    State(redis_client::Key, u64),
 }
 
 /// How often a step is put together anew because ordinals or layout had moved.
@@ -54,6 +67,7 @@ impl Shared {
         Self {
             documents: Documents::new(options.cache_bytes),
             slots: Slots::new(SLOTS_KEPT),
+            regressed: Mutex::default(),
             client,
             prefix,
             options,
@@ -82,6 +96,20 @@ impl Shared {
         Box::pin(async move { Ok(self.client.query(operation, key, command).await?) })
     }
 
+    /// Runs commands that read one partition, under way at once.
+    pub(crate) fn together<'a>(
+        &'a self,
+        operation: Operation,
+        partition: &'a Partition,
+        commands: Vec<Cmd>,
+    ) -> BoxFuture<'a, Result<std::vec::IntoIter<Value>, RedisError>> {
+        Box::pin(async move {
+            let key = &partition.keys.fence;
+            let answers = self.client.read_together(operation, key, commands).await?;
+            Ok(answers.into_iter())
+        })
+    }
+
     /// Calls a script.
     pub(crate) fn invoke<'a, T: FromRedisValue + Send>(
         &'a self,
@@ -100,17 +128,10 @@ impl Shared {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut mget = redis::cmd("MGET");
-        mget.arg(keys);
-        let values: Vec<Option<Vec<u8>>> =
-            self.query(operation, &partition.keys.fence, &mget).await?;
-        if values.len() != keys.len() {
-            return Err(RedisError::Reply("MGET"));
-        }
-        Ok(values
-            .into_iter()
-            .map(|value| value.map(Bytes::from))
-            .collect())
+        let values: Value = self
+            .query(operation, &partition.keys.fence, &mget(keys))
+            .await?;
+        values_of(values, keys.len())
     }
 
     /// Reads values of one partition, if they are still there to be read: the fence comes with
@@ -131,7 +152,7 @@ impl Shared {
         if values.len() != keys.len() + 1 {
             return Err(RedisError::Reply("MGET"));
         }
-        Self::told(values.remove(0).as_deref())?.for_reading()?;
+        self.told(values.remove(0).as_deref())?.for_reading()?;
         Ok(values
             .into_iter()
             .map(|value| value.map(Bytes::from))
@@ -139,8 +160,8 @@ impl Shared {
     }
 
     /// The fence that came with a reply.
-    pub(crate) fn told(text: Option<&[u8]>) -> Result<Fence, RedisError> {
-        let text = text.ok_or(RedisError::LayoutLost)?;
+    pub(crate) fn told(&self, text: Option<&[u8]>) -> Result<Fence, RedisError> {
+        let text = text.ok_or_else(|| self.noticed(StoreRegressed::LayoutGone))?;
         std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse().ok())
@@ -156,13 +177,87 @@ impl Shared {
 
     /// The request as it is stored now.
     pub(crate) async fn read(&self, id: &RequestId) -> Result<Option<Arc<Stored>>, RedisError> {
+        let before = self.documents.get(id, |stored| stored.bytes);
         match self.frame(id).await? {
-            Some(frame) => self.take_in(*id, &frame).map(Some),
+            Some(frame) => {
+                let stored = self.take_in(*id, &frame)?;
+                if !lost(before.as_deref(), &stored) {
+                    return Ok(Some(stored));
+                }
+                // A master that was deposed may have answered; a write reaches only the master.
+                self.reach_master(self.partition(id.slot())).await?;
+                let again = self.frame(id).await?;
+                let again = again.map(|frame| self.take_in(*id, &frame)).transpose()?;
+                if let Some(again) = &again {
+                    self.check_request(before.as_deref(), again)?;
+                }
+                Ok(again)
+            }
             None => {
                 self.documents.forget(id);
                 Ok(None)
             }
         }
+    }
+
+    /// Notes that the store went backwards: nothing that was known counts any more.
+    pub(crate) fn noticed(&self, what: StoreRegressed) -> RedisError {
+        self.regressed.lock().get_or_insert(what);
+        self.forget_everything();
+        what.into()
+    }
+
+    pub(crate) fn forget_everything(&self) {
+        self.documents.clear();
+        self.slots.clear();
+    }
+
+    /// Takes up counters that the server told after `before` was taken.
+    pub(crate) fn learn(
+        &self,
+        partition: &Partition,
+        before: Hint,
+        told: Hint,
+    ) -> Result<(), RedisError> {
+        partition.learn(before, told).map_err(|error| match error {
+            RedisError::Regressed(what) => self.noticed(what),
+            other => other,
+        })
+    }
+
+    /// Compares a request with what was known of it before the server was asked.
+    pub(crate) fn check_request(
+        &self,
+        before: Option<&Stored>,
+        now: &Stored,
+    ) -> Result<(), RedisError> {
+        if lost(before, now) {
+            return Err(self.noticed(StoreRegressed::Request));
+        }
+        Ok(())
+    }
+
+    /// Writes nothing, where the master of a partition is: it tells a store that went backwards
+    /// from an answer of a server that does not know yet that it is no master any more.
+    async fn reach_master(&self, partition: &Partition) -> Result<(), RedisError> {
+        if self.regressed.lock().is_some() {
+            return Ok(());
+        }
+        self.apply(partition, &Step::default()).await.map(drop)
+    }
+
+    /// For reads: takes up counters that the server told after `before` was taken.
+    pub(crate) async fn learn_read(
+        &self,
+        partition: &Partition,
+        before: Hint,
+        told: Hint,
+    ) -> Result<(), RedisError> {
+        if self.regressed.lock().is_some() || partition.learn(before, told).is_ok() {
+            return Ok(());
+        }
+        self.reach_master(partition).await?;
+        Err(RedisError::Stale)
     }
 
     /// Decodes a frame that was just read, and remembers it.
@@ -234,6 +329,9 @@ impl Shared {
         step: &Step,
     ) -> Result<Answer, RedisError> {
         for _ in 0..ATTEMPTS {
+            if let Some(what) = *self.regressed.lock() {
+                return Err(what.into());
+            }
             let (fence, before) = (partition.fence(), partition.hint());
             let (call, names) = step.call(partition, fence, before, self.options.feed_capacity)?;
             let value: Value = match self.options.durability {
@@ -257,11 +355,13 @@ impl Shared {
                     entries,
                 } => {
                     let created = step.records.iter().any(|record| record.before.is_none());
+                    let more = u64::try_from(step.records.len()).unwrap_or(1).max(1) - 1;
                     let told = Hint {
                         ordinals: ordinal + u64::from(created),
+                        stamp: stamp + more,
                         entries,
                     };
-                    partition.learn(before, told)?;
+                    self.learn(partition, before, told)?;
                     for name in names {
                         partition.mark_listed(fence.generations(), &name);
                     }
@@ -271,7 +371,8 @@ impl Shared {
                         entries,
                     });
                 }
-                Answer::Chunk(told) => partition.learn(before, told)?,
+                Answer::Chunk(told) => self.learn(partition, before, told)?,
+                Answer::Regressed => return Err(self.noticed(StoreRegressed::Writes)),
                 Answer::Fenced(told) => self.follow(partition, fence, told).await?,
                 answer => return Ok(answer),
             }
@@ -309,7 +410,7 @@ impl Shared {
         let told = told.for_writing()?;
         if told.epoch <= known.epoch {
             // Epochs only rise; a lower one is of another life of the server.
-            return Err(RedisError::LayoutLost);
+            return Err(self.noticed(StoreRegressed::Writes));
         }
         partition.learn_fence(told);
         Ok(())
@@ -321,33 +422,77 @@ impl Shared {
         let mut get = redis::cmd("GET");
         get.arg(key);
         let text: Option<Vec<u8>> = self.query(FENCE, key, &get).await?;
-        Self::told(text.as_deref())
+        self.told(text.as_deref())
     }
 
     /// For reads: takes up the fence a reply came with. True if the reply is of the layout that
     /// was assumed.
     pub(crate) fn is_current(
+        &self,
         partition: &Partition,
         assumed: Fence,
         told: Option<&Bytes>,
     ) -> Result<bool, RedisError> {
-        let told = Self::told(told.map(|text| &**text))?.for_reading()?;
+        let told = self.told(told.map(|text| &**text))?.for_reading()?;
         if told.with_gate(assumed.gate) == assumed {
             return Ok(true);
         }
+        if self.regressed.lock().is_some() {
+            partition.set_fence(told);
+            return Ok(false);
+        }
         if told.epoch < assumed.epoch {
-            return Err(RedisError::LayoutLost);
+            return Err(self.noticed(StoreRegressed::Writes));
         }
         partition.learn_fence(told);
         Ok(false)
     }
 
-    /// A write that was found done already proves nothing about its replicas: this waits for them.
-    pub(crate) async fn confirm(&self, partition: &Partition) -> Result<(), RedisError> {
-        if let Durability::Replicated { .. } = self.options.durability {
-            self.apply(partition, &Step::default()).await?;
+    /// A write that was found done already proves nothing about its replicas, and a master that
+    /// was deposed may have told of it: this compares it at the master, and waits for replicas.
+    pub(crate) async fn confirm(
+        &self,
+        partition: &Partition,
+        found: Found<'_>,
+    ) -> Result<(), RedisError> {
+        let Durability::Replicated { replicas, .. } = self.options.durability else {
+            return Ok(());
+        };
+        let mut step = Step::default();
+        match found {
+            Found::Everything => {}
+            Found::Request(stored) => step.records.push(RecordWrite {
+                id: *stored.request.id(),
+                before: Some(Before {
+                    block: stored.block,
+                    ordinal: stored.ordinal,
+                    index: Arc::clone(&stored.index),
+                }),
+                after: Some(After {
+                    frame: KEEP.to_vec(),
+                    index: Arc::clone(&stored.index),
+                }),
+                event: Vec::new(),
+                decisions: (0, 0),
+                in_full: false,
+            }),
+            Found::State(key, version) => {
+                step.state = Some(StateRecordWrite {
+                    key,
+                    expected: version,
+                    record: KEEP.to_vec(),
+                    event: Vec::new(),
+                });
+            }
         }
-        Ok(())
+        match self.apply(partition, &step).await? {
+            Answer::Done { .. } => Ok(()),
+            // Changed since, or not there: the next try finds out which.
+            _ => Err(RedisError::NotConfirmed {
+                confirmed: 0,
+                wanted: replicas,
+            }),
+        }
     }
 
     /// The server's time, unless the options name another clock. In a cluster that of one node,
@@ -357,10 +502,7 @@ impl Shared {
             return clock.now().await.map_err(RedisError::Clock);
         }
         let key = &self.partitions[0].keys.fence;
-        let (seconds, micros): (i64, i64) = self.query(TIME, key, &redis::cmd("TIME")).await?;
-        Ok(Timestamp::from_micros(
-            seconds.saturating_mul(1_000_000).saturating_add(micros),
-        ))
+        time_of(self.query(TIME, key, &redis::cmd("TIME")).await?)
     }
 
     pub(crate) fn check_size(&self, port: &'static str, bytes: usize) -> Result<(), StoreError> {
@@ -371,6 +513,59 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Whether a request has gone backwards. One that was purged and created again has another ordinal.
+fn lost(before: Option<&Stored>, now: &Stored) -> bool {
+    before.is_some_and(|before| {
+        before.ordinal == now.ordinal
+            && (before.stamp != now.stamp || before.request.revision() > now.request.revision())
+    })
+}
+
+/// Asks for the values of keys.
+pub(crate) fn mget(keys: &[redis_client::Key]) -> Cmd {
+    let mut mget = redis::cmd("MGET");
+    mget.arg(keys);
+    mget
+}
+
+/// The answer to [`mget`].
+pub(crate) fn values_of(answer: Value, keys: usize) -> Result<Vec<Option<Bytes>>, RedisError> {
+    let Value::Array(values) = answer else {
+        return Err(RedisError::Reply("MGET"));
+    };
+    let value = |value| match value {
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+        Value::Nil => Ok(None),
+        _ => Err(RedisError::Reply("MGET")),
+    };
+    let values: Vec<_> = values.into_iter().map(value).collect::<Result<_, _>>()?;
+    if values.len() != keys {
+        return Err(RedisError::Reply("MGET"));
+    }
+    Ok(values)
+}
+
+/// The answer to a question for the time.
+pub(crate) fn time_of(answer: Value) -> Result<Timestamp, RedisError> {
+    let (seconds, micros): (i64, i64) =
+        redis::from_redis_value(answer).map_err(|_| RedisError::Reply("TIME"))?;
+    Ok(Timestamp::from_micros(
+        seconds.saturating_mul(1_000_000).saturating_add(micros),
+    ))
+}
+
+/// The answer to a question for members of a set.
+pub(crate) fn members_of(answer: Option<Value>) -> Result<Vec<Vec<u8>>, RedisError> {
+    let Some(Value::Array(values)) = answer else {
+        return Err(RedisError::Reply("members of a set"));
+    };
+    let member = |value| match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        _ => Err(RedisError::Reply("members of a set")),
+    };
+    values.into_iter().map(member).collect()
 }
 
 /// What is wrong, with its causes, in one line.

@@ -297,6 +297,8 @@ async fn bytes_of_the_first_release_are_a_record_like_any_other() {
         let counters = [1_u64, 7, 0].map(u64::to_be_bytes).concat();
         both.set(&partition.keys.counters, &counters).await;
         for store in [&both.older, &both.newer] {
+            // The counters of a backup are lower than those of the round before.
+            store.accept_regression().await.unwrap();
             assert_eq!(store.rebuild().await.unwrap().requests(), 1);
             let found = store.get(sample.id()).await.unwrap();
             assert_eq!(found.as_deref(), Some(&sample));

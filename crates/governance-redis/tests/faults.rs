@@ -15,7 +15,7 @@ use governance_testkit::fixtures::{
     RequestBuilder, SeededIds, actor, amend_deadline, approve, cancel, complete, scope,
 };
 use redis_client::{Client, Config};
-use redis_harness::{Fault, FaultProxy, Persistence, Server};
+use redis_harness::{Fault, FaultProxy, Persistence, Server, Side};
 
 use crate::support::{open, options, server};
 
@@ -129,16 +129,21 @@ async fn a_lost_answer_is_unknown_and_a_repeat_gives_the_first_outcome() {
         );
         assert_eq!(store.get(done.id()).await.unwrap(), Some(Arc::clone(&done)));
 
-        proxy.once(fault);
-        let error = store.purge(done.id(), done.revision()).await;
-        // The purge reads first: a lost answer to that is no write.
-        let error = error.err();
+        // A purge reads, then writes: the write is the second step.
+        let side = if applied {
+            Side::BeforeReply
+        } else {
+            Side::BeforeForward
+        };
+        proxy.hold_at(2, side);
+        let error = store.purge(done.id(), done.revision()).await.unwrap_err();
+        assert!(is_unknown(&error), "{error:?}");
+        proxy.let_go();
         let again = store.purge(done.id(), done.revision()).await;
-        assert!(
-            error.is_none()
-                || again.is_ok()
-                || again.unwrap_err().kind() == StoreErrorKind::NotFound
-        );
+        match again {
+            Ok(()) => assert!(!applied),
+            Err(error) => assert_eq!((applied, error.kind()), (true, StoreErrorKind::NotFound)),
+        }
         assert_eq!(store.get(done.id()).await.unwrap(), None);
         let page = PageRequest::first(10).unwrap();
         let left = store
@@ -295,6 +300,8 @@ async fn what_was_acknowledged_survives_a_crash() {
             None => break,
         }
     }
+    let report = store.verify().await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
     for (request, canceled) in kept {
         let stored = store
             .get(request.id())
@@ -306,6 +313,134 @@ async fn what_was_acknowledged_survives_a_crash() {
             assert_eq!(stored, canceled);
         }
     }
+}
+
+#[tokio::test]
+async fn a_paused_server_leaves_writes_unknown_until_it_goes_on() {
+    let mut server = server(Persistence::None).await;
+    let impatient = Config::builder().address(server.url()).build().unwrap();
+    let client = Client::connect(impatient).await.unwrap();
+    let store = RedisStore::connect(client, options()).await.unwrap();
+    let ids = SeededIds::new(7);
+    let warm = request(&ids);
+    store.create(Arc::clone(&warm)).await.unwrap();
+    let created = request(&ids);
+    server.pause();
+    let error = store.create(Arc::clone(&created)).await.unwrap_err();
+    assert!(is_unknown(&error), "{error:?}");
+    assert_eq!(error.kind(), StoreErrorKind::Timeout);
+    server.resume();
+    // Whether the server took up the first try when it went on or not, the repeat tells.
+    loop {
+        match store.create(Arc::clone(&created)).await {
+            Ok(Creation::Created) => break,
+            Ok(Creation::Existing(first)) => {
+                assert_eq!(first, created);
+                break;
+            }
+            Err(error) => assert_ne!(error.retry(), Retry::Never, "{error:?}"),
+        }
+    }
+    let mut admin = server.connection().await;
+    let mut pause = redis_client::redis::cmd("CLIENT");
+    pause.arg("PAUSE").arg(60_000).arg("WRITE");
+    pause.exec_async(&mut admin).await.unwrap();
+    let canceled = cancel(&created, act(&ids, "alice"));
+    let first = created.revision();
+    let error = store.try_store(Arc::clone(&canceled), first).await;
+    assert!(is_unknown(&error.unwrap_err()));
+    let stored = store.get(created.id()).await.unwrap();
+    assert_eq!(stored, Some(created), "reads go on");
+    let mut go_on = redis_client::redis::cmd("CLIENT");
+    go_on.arg("UNPAUSE").exec_async(&mut admin).await.unwrap();
+    loop {
+        match store.try_store(Arc::clone(&canceled), first).await {
+            Ok(_) => break,
+            Err(error) => assert_ne!(error.retry(), Retry::Never, "{error:?}"),
+        }
+    }
+    assert_eq!(store.get(canceled.id()).await.unwrap(), Some(canceled));
+    assert!(store.verify().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_full_server_takes_nothing_and_loses_nothing() {
+    let server = server(Persistence::None).await;
+    let store = open(server.url(), &options()).await;
+    let ids = SeededIds::new(8);
+    let first = request(&ids);
+    store.create(Arc::clone(&first)).await.unwrap();
+    let mut admin = server.connection().await;
+    let mut limit = redis_client::redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxmemory").arg("1mb");
+    limit.exec_async(&mut admin).await.unwrap();
+    let canceled = cancel(&first, act(&ids, "alice"));
+    let error = store.try_store(Arc::clone(&canceled), first.revision());
+    let error = error.await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome(), error.retry()),
+        (
+            StoreErrorKind::Unavailable,
+            WriteCertainty::NotApplied,
+            Retry::Safe
+        ),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("memory"), "{error}");
+    let page = PageRequest::first(10).unwrap();
+    let query = RequestQuery::all_tenants();
+    let found = store.requests(&query, &page);
+    assert_eq!(found.await.unwrap().items, [Arc::clone(&first)]);
+    assert!(store.verify().await.unwrap().is_clean());
+    let mut limit = redis_client::redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxmemory").arg("0");
+    limit.exec_async(&mut admin).await.unwrap();
+    let written = store.try_store(canceled, first.revision()).await.unwrap();
+    assert!(matches!(written, Written::Applied));
+}
+
+#[tokio::test]
+async fn a_busy_server_is_waited_for() {
+    let server =
+        Server::start_with(redis_harness::Options::default().setting("busy-reply-threshold", "50"))
+            .await;
+    let store = open(server.url(), &options()).await;
+    let ids = SeededIds::new(9);
+    store.create(request(&ids)).await.unwrap();
+    let mut busy = server.connection().await;
+    let stuck = tokio::spawn(async move {
+        let mut script = redis_client::redis::cmd("EVAL");
+        script.arg("while true do end").arg(0);
+        script.exec_async(&mut busy).await
+    });
+    let mut admin = server.connection().await;
+    redis_harness::poll_until("the server to be busy", async || {
+        let mut admin = admin.clone();
+        let answer = redis_client::redis::cmd("PING")
+            .exec_async(&mut admin)
+            .await;
+        answer
+            .err()
+            .filter(|error| error.to_string().contains("BUSY"))
+    })
+    .await;
+    let next = request(&ids);
+    let error = store.create(Arc::clone(&next)).await.unwrap_err();
+    assert_eq!(
+        (error.outcome(), error.retry()),
+        (WriteCertainty::NotApplied, Retry::Safe),
+        "{error:?}"
+    );
+    let mut kill = redis_client::redis::cmd("SCRIPT");
+    kill.arg("KILL").exec_async(&mut admin).await.unwrap();
+    assert!(stuck.await.unwrap().is_err());
+    loop {
+        match store.create(Arc::clone(&next)).await {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.retry(), Retry::Safe, "{error:?}"),
+        }
+    }
+    assert!(store.verify().await.unwrap().is_clean());
 }
 
 #[tokio::test]

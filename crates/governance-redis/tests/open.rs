@@ -150,3 +150,37 @@ async fn time_is_that_of_the_server_or_of_the_clock_it_was_given() {
     let micros = |(seconds, micros): (i64, i64)| seconds * 1_000_000 + micros;
     assert!((micros(before)..=micros(after)).contains(&asked));
 }
+
+#[tokio::test]
+async fn who_may_not_is_told_so() {
+    let locked = Server::start_with(Options::default().password("right")).await;
+    let wrong = format!("redis://:wrong@127.0.0.1:{}", locked.port());
+    let config = redis_client::Config::builder().address(wrong);
+    let built = redis_client::Client::connect(config.build().unwrap()).await;
+    let error = match built {
+        Err(error) => error.to_string(),
+        Ok(client) => RedisStore::connect(client, options())
+            .await
+            .expect_err("a store that is refused")
+            .to_string(),
+    };
+    assert!(!error.contains("wrong"), "{error}");
+
+    // A user that may connect and read, but not write.
+    let mut admin = locked.connection().await;
+    let mut user = redis::cmd("ACL");
+    user.arg("SETUSER").arg("reader").arg("on").arg(">secret");
+    user.arg("~*").arg("&*").arg("+@read").arg("+@connection");
+    user.exec_async(&mut admin).await.unwrap();
+    let url = format!("redis://reader:secret@127.0.0.1:{}", locked.port());
+    let error = RedisStore::connect(client(&url).await, options())
+        .await
+        .expect_err("a store that is refused");
+    assert_eq!(error.code(), "open.client", "{error:?}");
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut admin)
+        .await
+        .unwrap();
+    assert!(keys.is_empty(), "nothing is half set up: {keys:?}");
+}

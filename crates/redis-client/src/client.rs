@@ -2,13 +2,13 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use redis::{Cmd, FromRedisValue, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, Value};
 use tokio::time::Instant;
 
 use crate::{
     access::Access,
     build::{BuildError, Stage},
-    config::{Address, Config},
+    config::{Address, Config, Topology},
     connect::{Job, PoolStatus, Routes},
     connection::Connection,
     dispatch::{Backoff, decode, single},
@@ -295,6 +295,50 @@ impl Client {
         Ok(answers
             .map(|(address, answer)| (address, answer.unwrap_or_else(unknown)))
             .collect())
+    }
+
+    /// Runs commands that read where `key` lives, all under way at once.
+    ///
+    /// They are no step: others may write in between. In a cluster each is sent by itself, so that
+    /// each can follow its key while the slot moves.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`], the first there is. Commands that write are refused: of those a part may be
+    /// applied.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn read_together(
+        &self,
+        operation: Operation,
+        key: impl AsRef<[u8]>,
+        commands: Vec<Cmd>,
+    ) -> Result<Vec<Value>, ClientError> {
+        if operation.access() == Access::Write {
+            return Err(ClientError::new(Signal::DriverRefused, operation));
+        }
+        let slot = Some(slot(key.as_ref()));
+        if *self.0.config.topology() == Topology::Cluster {
+            let answers = commands
+                .iter()
+                .map(|command| self.one(operation, slot, command));
+            return futures_util::future::try_join_all(answers).await;
+        }
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        let count = commands.len();
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let answers = self.pipeline(operation, slot, &pipeline, 0, count).await?;
+        let answers = answers.into_iter().map(Value::extract_error);
+        let answers: Result<_, _> = answers.collect();
+        answers.map_err(|error| classify(error, Phase::Command, operation))
     }
 
     /// Calls a script where its keys live: by its hash, and with its text when the server does not

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub use cluster::Cluster;
 pub use monitor::{Command, Monitor, Recording, ScriptsSeen};
 pub use poll::{PATIENCE, poll_until};
-pub use proxy::{Fault, FaultProxy};
+pub use proxy::{Fault, FaultProxy, Side};
 pub use sentinel::Sentinel;
 pub use server::{Options, Persistence, Server};
 

@@ -12,6 +12,7 @@ use std::{
 pub(crate) struct Process {
     child: Child,
     stopped: bool,
+    watchdog: Option<Child>,
 }
 
 /// The server program, or `None` when none is installed.
@@ -52,6 +53,7 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
         Self {
+            watchdog: watchdog(child.id(), directory),
             child,
             stopped: false,
         }
@@ -74,6 +76,10 @@ impl Process {
         // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(mut watchdog) = self.watchdog.take() {
+            let _ = watchdog.kill();
+            let _ = watchdog.wait();
+        }
     }
 
     /// Stops it without ending it: the system still takes connections for it.
@@ -100,6 +106,24 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Ends a server and removes its directory when this process has ended without doing so: killed, or
+/// with servers in statics, which are never dropped.
+///
+/// It waits for the end of its input, which this process holds open and nobody else has.
+fn watchdog(server: u32, directory: &Path) -> Option<Child> {
+    let script = "read -r _; kill -9 \"$1\"; rm -rf \"$2\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "watchdog"])
+        .arg(server.to_string())
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Without one nothing is wrong, as long as everything is dropped.
+    command.spawn().ok()
 }
 
 /// A port nobody listens on now. Somebody may by the time a server does: starting is tried again.

@@ -32,6 +32,15 @@ pub enum Fault {
     Refuse,
 }
 
+/// On which side of the server a step is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The server sees nothing of it.
+    BeforeForward,
+    /// The server has done it; the client does not hear of it.
+    BeforeReply,
+}
+
 /// Listens on a loopback port and passes everything on to a server, with faults.
 #[derive(Debug)]
 pub struct FaultProxy {
@@ -42,10 +51,15 @@ pub struct FaultProxy {
 
 #[derive(Debug)]
 struct Shared {
+    server: watch::Sender<u16>,
     fault: watch::Sender<Fault>,
     /// Faults that end a connection happen so often, then not any more.
     cuts_left: Mutex<Option<u32>>,
     cuts_done: watch::Sender<u32>,
+    /// Pieces that clients have sent since the start, or since steps were last counted anew.
+    steps: Mutex<u32>,
+    hold: Mutex<Option<(u32, Side)>>,
+    held: watch::Sender<bool>,
 }
 
 impl FaultProxy {
@@ -62,11 +76,15 @@ impl FaultProxy {
             .unwrap_or_else(|error| panic!("no address: {error}"))
             .port();
         let shared = Arc::new(Shared {
+            server: watch::Sender::new(server),
             fault: watch::Sender::new(Fault::None),
             cuts_left: Mutex::new(None),
             cuts_done: watch::Sender::new(0),
+            steps: Mutex::new(0),
+            hold: Mutex::new(None),
+            held: watch::Sender::new(false),
         });
-        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&shared)));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self {
             port,
             shared,
@@ -98,6 +116,37 @@ impl FaultProxy {
         self.shared.fault.send_replace(fault);
     }
 
+    /// Connections from now on go to the server on another port, as after a failover.
+    pub fn redirect(&self, server: u16) {
+        self.shared.server.send_replace(server);
+    }
+
+    /// How many pieces clients have sent. With one client that waits for every answer these are
+    /// its commands, or pipelines of them.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        *self.shared.steps.lock()
+    }
+
+    /// Counts steps anew, and lets everything stand still at the step of this number, from 1.
+    pub fn hold_at(&self, step: u32, side: Side) {
+        *self.shared.steps.lock() = 0;
+        *self.shared.hold.lock() = Some((step, side));
+        self.shared.held.send_replace(false);
+    }
+
+    /// Connections that stand still end; new ones are not held.
+    pub fn let_go(&self) {
+        *self.shared.hold.lock() = None;
+        self.shared.held.send_replace(false);
+    }
+
+    /// Waits until everything stands still. Never returns if there are fewer steps.
+    pub async fn until_held(&self) {
+        // The sender is held here, so there is always one.
+        let _ = self.shared.held.subscribe().wait_for(|held| *held).await;
+    }
+
     /// How many connections were cut.
     #[must_use]
     pub fn cuts(&self) -> u32 {
@@ -117,6 +166,24 @@ impl Shared {
         *self.fault.borrow()
     }
 
+    /// Whether the last step, or one before it, is held on this side.
+    fn stands_still(&self, side: Side) -> bool {
+        let steps = *self.steps.lock();
+        let stands = match *self.hold.lock() {
+            Some((step, held)) => held == side && steps >= step,
+            None => false,
+        };
+        if stands {
+            self.held.send_replace(true);
+        }
+        stands
+    }
+
+    async fn until_let_go(&self) {
+        // The sender is here, so there is always one.
+        let _ = self.held.subscribe().wait_for(|held| !*held).await;
+    }
+
     /// Whether this connection is to be cut for this fault now.
     fn takes_cut(&self, fault: Fault) -> bool {
         let mut left = self.cuts_left.lock();
@@ -134,11 +201,12 @@ impl Shared {
     }
 }
 
-async fn accept(listener: TcpListener, server: u16, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
         if shared.fault() == Fault::Refuse {
             continue;
         }
+        let server = *shared.server.borrow();
         let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
             continue;
         };
@@ -162,6 +230,10 @@ async fn pass(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
 async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        *shared.steps.lock() += 1;
+        if shared.stands_still(Side::BeforeForward) {
+            return shared.until_let_go().await;
+        }
         match shared.fault() {
             Fault::None | Fault::CutBeforeReply | Fault::Refuse => {}
             Fault::CutBeforeForward if shared.takes_cut(Fault::CutBeforeForward) => return,
@@ -178,6 +250,9 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shar
 async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if shared.stands_still(Side::BeforeReply) {
+            return shared.until_let_go().await;
+        }
         if shared.fault() == Fault::CutBeforeReply && shared.takes_cut(Fault::CutBeforeReply) {
             return;
         }

@@ -114,6 +114,26 @@ impl Sentinel {
         .await
     }
 
+    /// Waits until the replica has everything the master has.
+    pub async fn until_replicated(&self) {
+        let master = &self.servers[self.master().await];
+        poll_until("the replica to have everything", async || {
+            let mut connection = connect(master.url()).await.ok()?;
+            let mut command = redis::cmd("WAIT");
+            // On a connection without writes it waits for nothing, so there is one.
+            redis::cmd("PUBLISH")
+                .arg("redis-harness")
+                .arg("")
+                .exec_async(&mut connection)
+                .await
+                .ok()?;
+            command.arg(1).arg(1_000);
+            let replicas: u32 = command.query_async(&mut connection).await.ok()?;
+            (replicas == 1).then_some(())
+        })
+        .await;
+    }
+
     /// Makes the sentinels promote the other server, and the old master follow it.
     ///
     /// In between the old master still takes writes, which are lost.

@@ -101,11 +101,10 @@ impl Server {
     ///
     /// When there is none, with the line that installs one.
     pub async fn any() -> Self {
-        if let Ok(url) = env::var(URL_VARIABLE) {
-            return Self::outside(&url);
-        }
-        if program().is_some() {
-            return Self::start(Persistence::None).await;
+        match choose(env::var(URL_VARIABLE).ok(), program) {
+            Choice::Outside(url) => return Self::outside(&url),
+            Choice::Own => return Self::start(Persistence::None).await,
+            Choice::Container => {}
         }
         let (container, port) = Container::start();
         let server = Self {
@@ -298,6 +297,23 @@ impl Server {
     }
 }
 
+/// Which server is taken when any will do.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    Outside(String),
+    Own,
+    Container,
+}
+
+/// What was asked for goes first, then what is installed. An empty variable asks for nothing.
+fn choose(url: Option<String>, program: impl Fn() -> Option<&'static str>) -> Choice {
+    match url.filter(|url| !url.is_empty()) {
+        Some(url) => Choice::Outside(url),
+        None if program().is_some() => Choice::Own,
+        None => Choice::Container,
+    }
+}
+
 async fn answers(url: &str) -> bool {
     let Ok(mut connection) = connect(url).await else {
         return false;
@@ -315,4 +331,34 @@ pub(crate) async fn connect(url: &str) -> redis::RedisResult<MultiplexedConnecti
     client
         .get_multiplexed_async_connection_with_config(&config)
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_goes_before_what_is_installed() {
+        let url = || Some("redis://example:1".to_owned());
+        let (installed, nothing) = (|| Some("redis-server"), || None);
+        let outside = Choice::Outside("redis://example:1".to_owned());
+        assert_eq!(choose(url(), installed), outside);
+        assert_eq!(choose(url(), nothing), outside);
+        assert_eq!(choose(None, installed), Choice::Own);
+        assert_eq!(choose(Some(String::new()), installed), Choice::Own);
+        assert_eq!(choose(None, nothing), Choice::Container);
+    }
+
+    #[test]
+    fn a_server_from_outside_is_left_alone() {
+        let server = Server::outside("redis://127.0.0.1:6390");
+        assert_eq!((server.port(), server.process_id()), (6390, None));
+        assert_eq!(server.url(), "redis://127.0.0.1:6390");
+    }
+
+    #[test]
+    #[should_panic(expected = "GOVERNANCE_TEST_REDIS_URL is not a redis:// URL")]
+    fn a_variable_that_is_no_url_is_told() {
+        Server::outside("localhost");
+    }
 }

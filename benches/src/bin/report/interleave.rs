@@ -52,6 +52,11 @@ impl Measure {
         Ok(measure)
     }
 
+    /// Of windows that were measured in pairs already.
+    pub(crate) const fn of_windows(subject: Vec<f64>, floor: Vec<f64>) -> Self {
+        Self { subject, floor }
+    }
+
     /// The median of the ratios of neighbouring windows.
     pub(crate) fn ratio(&self) -> f64 {
         let ratios = self.subject.iter().zip(&self.floor).map(|(s, f)| s / f);

@@ -7,6 +7,7 @@
 mod interleave;
 mod memory;
 mod outcome;
+mod redis;
 
 use std::io::{self, Write as _};
 
@@ -19,12 +20,20 @@ use crate::outcome::Outcome;
 enum Subject {
     /// The provider in memory, and the model through it.
     Memory,
+    /// The provider in Redis.
+    Redis,
 }
 
 impl Subject {
-    fn measure(self, requests: usize, outcome: &mut Outcome) -> anyhow::Result<()> {
+    fn measure(
+        self,
+        requests: usize,
+        redis: &redis::Choice,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<()> {
         match self {
             Self::Memory => memory::measure(requests, outcome),
+            Self::Redis => redis::measure(requests, redis, outcome),
         }
     }
 }
@@ -38,6 +47,8 @@ struct Arguments {
     /// How many pending requests the large store has.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=50_000_000))]
     requests: u64,
+    #[command(flatten)]
+    redis: redis::Choice,
     /// Print one JSON object as the last line.
     #[arg(long)]
     json: bool,
@@ -52,7 +63,7 @@ fn main() -> anyhow::Result<()> {
     };
     let mut outcome = Outcome::default();
     for subject in subjects {
-        subject.measure(requests, &mut outcome)?;
+        subject.measure(requests, &arguments.redis, &mut outcome)?;
     }
     let mut out = io::stdout().lock();
     outcome.print(&mut out)?;

@@ -1,6 +1,9 @@
 //! What was measured: as a table for people and as one JSON object for programs.
 
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -12,8 +15,33 @@ use crate::interleave::Measure;
 struct Line {
     name: String,
     value: f64,
-    target: Option<f64>,
+    target: Option<Target>,
     detail: String,
+}
+
+/// What a value should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Target {
+    fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(most) => f.pad(&format!("<= {most}")),
+            Self::AtLeast(least) => f.pad(&format!(">= {least}")),
+        }
+    }
 }
 
 /// Everything that was measured.
@@ -25,21 +53,53 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Adds a ratio that should be at most `target`.
     pub(crate) fn ratio(&mut self, name: impl Into<String>, measure: &Measure, target: f64) {
+        self.compare(name, measure, Some(target));
+    }
+
+    /// Adds a ratio, with what it should be at most.
+    pub(crate) fn compare(
+        &mut self,
+        name: impl Into<String>,
+        measure: &Measure,
+        target: Option<f64>,
+    ) {
+        self.compare_with(name, measure, target, "");
+    }
+
+    /// Adds a ratio with something more to say about it.
+    pub(crate) fn compare_with(
+        &mut self,
+        name: impl Into<String>,
+        measure: &Measure,
+        target: Option<f64>,
+        more: &str,
+    ) {
         let detail = format!(
-            "{} / {}, best windows {:.2}",
+            "{} / {}, best windows {:.2}{more}",
             shown(measure.subject()),
             shown(measure.floor()),
             measure.best_ratio(),
         );
-        self.add(name, measure.ratio(), Some(target), detail);
+        self.add(name, measure.ratio(), target, detail);
     }
 
-    /// Adds a number.
+    /// Adds a number that should be at most `target`.
     pub(crate) fn add(
         &mut self,
         name: impl Into<String>,
         value: f64,
         target: Option<f64>,
+        detail: impl Into<String>,
+    ) {
+        self.judge(name, value, target.map(Target::AtMost), detail);
+    }
+
+    /// Adds a number with what it should be.
+    pub(crate) fn judge(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        target: Option<Target>,
         detail: impl Into<String>,
     ) {
         self.lines.push(Line {
@@ -57,13 +117,13 @@ impl Outcome {
         writeln!(
             out,
             "{:width$}  {:>9}  {:>8}       measured",
-            "", "value", "at most"
+            "", "value", "target"
         )?;
         for line in &self.lines {
             let target = line.target.map_or(String::new(), |t| format!("{t}"));
             let met = match line.target {
-                Some(target) if line.value > target => "MISS",
-                Some(_) => "ok",
+                Some(target) if target.is_met(line.value) => "ok",
+                Some(_) => "MISS",
                 None => "",
             };
             writeln!(

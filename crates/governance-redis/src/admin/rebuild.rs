@@ -173,7 +173,7 @@ async fn index(
         };
         let (after, changed, unreadable) = match shared.decode(&bytes) {
             Ok(stored) => {
-                let new = IndexRecord::of(&stored.request);
+                let new = IndexRecord::after(&stored.request, &stored.index);
                 let place = (stored.ordinal, stored.stamp);
                 let frame = shared.encode(&stored.request, &new, place)?;
                 let changed = new != old.index;

@@ -12,6 +12,7 @@ use redis_client::{Key, Operation, redis};
 use super::scan::{self, Row, STEP};
 use crate::{
     RedisStore,
+    cache::IdSlot,
     codec::Frame,
     error::RedisError,
     index::{Class, IndexRecord, IndexTerm},
@@ -275,7 +276,7 @@ impl Check<'_> {
                     let subject = format!("{}: {problem}", row.id);
                     report.add(FindingKind::History, self.partition, subject);
                 }
-                if *stored.index != IndexRecord::of(&stored.request) {
+                if *stored.index != IndexRecord::after(&stored.request, &stored.index) {
                     report.add(FindingKind::Outdated, self.partition, row.id.to_string());
                 }
                 (*stored.index).clone()
@@ -367,11 +368,11 @@ impl Check<'_> {
     async fn has(&self, row: &Row, term: &IndexTerm) -> Result<bool, RedisError> {
         let key = self.partition.keys.term(self.generation, term, 0);
         let member = match term.class() {
-            Class::Inbox => {
-                let mut member = row.id.as_bytes().to_vec();
-                member.extend(row.stamp.to_be_bytes());
-                member
+            Class::Inbox => IdSlot {
+                id: row.id,
+                stamp: row.stamp,
             }
+            .member(row.ordinal),
             Class::Ordinals | Class::Bitmap => row.ordinal.to_string().into_bytes(),
         };
         Ok(self.score(&key, &member).await?.is_some())

@@ -71,16 +71,63 @@ impl Bits {
         self
     }
 
+    /// Leaves those from a low on.
+    pub(crate) fn from(mut self, low: u16) -> Self {
+        let word = usize::from(low) / 64;
+        let end = word.min(self.0.len());
+        self.0[..end].fill(0);
+        if let Some(word) = self.0.get_mut(word) {
+            *word &= u64::MAX >> (low % 64);
+        }
+        self
+    }
+
+    /// Leaves those below a low.
+    pub(crate) fn below(mut self, low: u16) -> Self {
+        let word = usize::from(low) / 64;
+        self.0.truncate(word + 1);
+        if let Some(word) = self.0.get_mut(word) {
+            *word &= !(u64::MAX >> (low % 64));
+        }
+        self
+    }
+
     /// The lows that are set, upwards.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u16> {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let word = *word;
+        let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
+        words.flat_map(|(at, word)| Word {
             // A chunk has 1 024 words, so this is below 65 536.
-            let base = u16::try_from(at * 64).unwrap_or(0);
-            (0..64_u16)
-                .filter(move |bit| word != 0 && word & (1 << (63 - bit)) != 0)
-                .map(move |bit| base + bit)
+            base: u16::try_from(at * 64).unwrap_or(0),
+            bits: *word,
         })
+    }
+}
+
+/// The lows of one word.
+struct Word {
+    base: u16,
+    bits: u64,
+}
+
+impl Word {
+    fn take(&mut self, bit: u32) -> u16 {
+        self.bits &= !(1 << (63 - bit));
+        // A word has 64 bits.
+        self.base + u16::try_from(bit).unwrap_or(0)
+    }
+}
+
+impl Iterator for Word {
+    type Item = u16;
+
+    fn next(&mut self) -> Option<u16> {
+        (self.bits != 0).then(|| self.take(self.bits.leading_zeros()))
+    }
+}
+
+impl DoubleEndedIterator for Word {
+    fn next_back(&mut self) -> Option<u16> {
+        (self.bits != 0).then(|| self.take(63 - self.bits.trailing_zeros()))
     }
 }
 
@@ -104,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bits_are_sets(a in lows(), b in lows()) {
+        fn bits_are_sets(a in lows(), b in lows(), low in any::<u16>()) {
             let set = |bits: Bits| bits.iter().collect::<BTreeSet<_>>();
             let (x, y) = (bits(&a), bits(&b));
             prop_assert_eq!(x.count(), a.len() as u64);
@@ -112,6 +159,8 @@ mod tests {
             prop_assert_eq!(set(x.clone().or(&y)), &a | &b);
             prop_assert_eq!(set(x.clone().and_not(&y)), &a - &b);
             prop_assert!(a.iter().all(|low| x.contains(*low)));
+            prop_assert_eq!(set(x.clone().from(low)), a.range(low..).copied().collect());
+            prop_assert_eq!(set(x.clone().below(low)), a.range(..low).copied().collect());
             prop_assert!(x.iter().rev().eq(a.iter().rev().copied()));
         }
     }

@@ -3,23 +3,29 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use governance_core::{Expr, Term};
-use redis_client::{Key, Operation, redis};
+use redis_client::{
+    Key, Operation,
+    redis::{self, Value},
+};
 
 use super::{bits::Bits, split::Search};
 use crate::{
+    cache::IdSlot,
     error::RedisError,
     index::{Class, IndexTerm},
     keys::CHUNK,
     layout::Fence,
     partition::{Counters, Hint, Partition},
-    shared::Shared,
+    shared::{Shared, members_of, mget, values_of},
 };
 
 const CHUNKS: Operation = Operation::read("query_chunks");
 /// Most bitmaps of one answer: 256 KiB of them.
 const BITMAPS: usize = 32;
+/// Answers that are under way together.
+const ANSWERS: usize = 2;
 /// How often a read is done anew because the layout changed under it.
 const ATTEMPTS: usize = 8;
 
@@ -29,15 +35,22 @@ pub(super) struct Answered {
     pub(super) counters: Counters,
 }
 
-/// How many chunks of this search fit one answer.
+/// How many chunks of this search are read at once at most.
 pub(super) fn at_once(search: &Search) -> usize {
-    (BITMAPS / (search.terms().len() + usize::from(search.needs_live())).max(1)).max(1)
+    in_one_answer(search) * ANSWERS
 }
 
-/// Evaluates the search on these chunks. One round trip.
+fn in_one_answer(search: &Search) -> usize {
+    let has_bitmaps = |term: &&Term| Class::of(term.dimension()) != Class::Inbox;
+    let terms = search.terms();
+    let bitmaps = terms.iter().filter(has_bitmaps).count() + usize::from(search.needs_live());
+    (BITMAPS / bitmaps.max(1)).max(1)
+}
+
+/// Evaluates the search on these chunks, which follow one another. One round trip.
 ///
-/// The bitmaps of all chunks, the fence and the counters come in one answer, so they are of one
-/// moment; sets that are kept otherwise come in answers of their own, beside it.
+/// The bitmaps of a chunk, the fence and the counters come in one answer, so they are of one
+/// moment; sorted sets come in answers of their own, beside it.
 pub(super) async fn evaluate(
     shared: &Shared,
     partition: &Partition,
@@ -46,8 +59,22 @@ pub(super) async fn evaluate(
 ) -> Result<Answered, RedisError> {
     for _ in 0..ATTEMPTS {
         let (fence, hint) = (partition.fence(), partition.hint());
-        if let Some(answered) = once(shared, partition, search, chunks, fence, hint).await? {
-            return Ok(answered);
+        let parts = chunks
+            .chunks(in_one_answer(search))
+            .map(|chunks| once(shared, partition, search, chunks, fence, hint));
+        let parts: Option<Vec<Answered>> = try_join_all(parts).await?.into_iter().collect();
+        let whole = parts.and_then(|parts| {
+            parts.into_iter().reduce(|mut whole, part| {
+                whole.chunks.extend(part.chunks);
+                // The earliest: what came after it may be missing in its chunks.
+                if part.counters.ordinals < whole.counters.ordinals {
+                    whole.counters = part.counters;
+                }
+                whole
+            })
+        });
+        if let Some(whole) = whole {
+            return Ok(whole);
         }
     }
     Err(RedisError::Fenced)
@@ -64,9 +91,12 @@ async fn once(
     let (mut bitmaps, mut sets) = (Vec::new(), Vec::new());
     for term in search.terms() {
         let index = IndexTerm::from(&term);
-        match index.class() {
-            Class::Bitmap => bitmaps.push((term, index)),
-            Class::Ordinals | Class::Inbox => sets.push((term, index)),
+        // A value of many requests is in bitmaps, whatever its dimension.
+        if index.class() != Class::Inbox {
+            bitmaps.push((term.clone(), index.as_bitmap()));
+        }
+        if index.class() != Class::Bitmap {
+            sets.push((term, index));
         }
     }
     let keys = &partition.keys;
@@ -82,29 +112,37 @@ async fn once(
                 .map(|(_, term)| keys.term(fence.active, term, *chunk)),
         );
     }
-    let members = sets.iter().flat_map(|(term, index)| {
-        chunks.iter().map(move |chunk| async move {
-            let key = keys.term(fence.active, index, *chunk);
-            let bits = lows(shared, partition, &key, *chunk).await?;
-            Ok::<_, RedisError>(((*chunk, term.clone()), bits))
-        })
-    });
-    let values = shared.mget(CHUNKS, partition, &wanted);
-    let (values, members) = try_join(values, try_join_all(members)).await?;
+    let (first, last) = match (chunks.iter().min(), chunks.iter().max()) {
+        (Some(first), Some(last)) => (*first, *last),
+        _ => return Ok(None),
+    };
+    let mut commands = vec![mget(&wanted)];
+    commands.extend(sets.iter().map(|(_, index)| {
+        let mut range = redis::cmd("ZRANGE");
+        range
+            .arg(keys.term(fence.active, index, first))
+            .arg(first * CHUNK)
+            .arg(format!("({}", (last + 1) * CHUNK))
+            .arg("BYSCORE");
+        range
+    }));
+    let mut answers = shared.together(CHUNKS, partition, commands).await?;
+    let values = values_of(answers.next().unwrap_or(Value::Nil), wanted.len())?;
     let mut values = values.into_iter();
     let told = values.next().flatten();
-    if !Shared::is_current(partition, fence, told.as_ref())? {
+    if !shared.is_current(partition, fence, told.as_ref())? {
         return Ok(None);
     }
     let counters = Counters::read(values.next().flatten().as_deref())?;
     let told = Hint {
         ordinals: counters.ordinals,
+        stamp: counters.stamp,
         entries: counters.entries,
     };
-    partition.learn(hint, told)?;
+    shared.learn_read(partition, hint, told).await?;
     let mut operands = Operands {
         live: HashMap::new(),
-        terms: members.into_iter().collect(),
+        terms: HashMap::new(),
     };
     let mut next = || {
         values
@@ -120,6 +158,18 @@ async fn once(
             operands.terms.insert((*chunk, term.clone()), next());
         }
     }
+    for (term, index) in &sets {
+        for member in members_of(answers.next())? {
+            let ordinal = match index.class() {
+                Class::Inbox => IdSlot::of_member(&member).map(|(_, ordinal)| ordinal),
+                Class::Ordinals | Class::Bitmap => ordinal_of(&member),
+            };
+            let ordinal = ordinal.ok_or(RedisError::Reply("a member of a sorted set"))?;
+            let key = (ordinal / CHUNK, term.clone());
+            let bits = operands.terms.entry(key).or_insert_with(Bits::none);
+            bits.insert(low_of(ordinal));
+        }
+    }
     let found = chunks
         .iter()
         .map(|chunk| (*chunk, operands.evaluate(&search.expr, *chunk)));
@@ -129,35 +179,14 @@ async fn once(
     }))
 }
 
-/// The members of a sorted set in one chunk.
-async fn lows(
-    shared: &Shared,
-    partition: &Partition,
-    key: &Key,
-    chunk: u64,
-) -> Result<Bits, RedisError> {
-    let mut range = redis::cmd("ZRANGE");
-    range
-        .arg(key)
-        .arg(chunk * CHUNK)
-        .arg(format!("({}", (chunk + 1) * CHUNK));
-    range.arg("BYSCORE").arg("WITHSCORES");
-    let found: Vec<(Vec<u8>, f64)> = shared.query(CHUNKS, &partition.keys.fence, &range).await?;
-    let mut bits = Bits::none();
-    for (_, score) in found {
-        bits.insert(low_of(score));
-    }
-    Ok(bits)
+/// The ordinal that a member of a set of ordinals is.
+pub(super) fn ordinal_of(member: &[u8]) -> Option<u64> {
+    std::str::from_utf8(member).ok()?.parse().ok()
 }
 
 /// The place of an ordinal in its chunk.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "ordinals are whole numbers below 2^53"
-)]
-fn low_of(score: f64) -> u16 {
-    (score as u64 % CHUNK) as u16
+pub(super) fn low_of(ordinal: u64) -> u16 {
+    u16::try_from(ordinal % CHUNK).unwrap_or(0)
 }
 
 struct Operands {

@@ -41,7 +41,7 @@ pub(super) async fn read(
         };
         let about = [partition.keys.fence.clone()];
         let (found, about) = try_join(found, shared.mget(DUE, partition, &about)).await?;
-        if !Shared::is_current(partition, fence, about.first().and_then(Option::as_ref))? {
+        if !shared.is_current(partition, fence, about.first().and_then(Option::as_ref))? {
             continue;
         }
         let is_end = found.len() < limit;

@@ -116,7 +116,7 @@ pub(super) async fn read(
         decisions.reverse();
     }
     if let Some(search) = narrow {
-        decisions = sets::narrow(shared, partition, search, decisions).await?;
+        decisions = sets::narrow(shared, partition, search, false, decisions).await?;
     }
     Ok(Read {
         decisions,

@@ -1,27 +1,31 @@
 //! Reads sorted sets of ordinals, several as one.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::HashSet};
 
-use futures_util::future::{try_join, try_join_all};
-use redis_client::{Operation, redis};
+use redis_client::{
+    Key, Operation,
+    redis::{self, Cmd, Value},
+};
 
 use super::{
-    chunks,
+    chunks::{self, low_of, ordinal_of},
     source::{NEWEST, Raw},
     split::{Driver, Search},
 };
 use crate::{
+    apply::dictionary_name,
     cache::IdSlot,
     error::RedisError,
     index::Class,
     keys::CHUNK,
+    layout::Fence,
     partition::{Counters, Partition},
-    shared::Shared,
+    shared::{Shared, members_of, mget, values_of},
 };
 
 const SETS: Operation = Operation::read("query_sets");
 /// Members of a set of ordinals that are read at once. They are small.
-const ORDINALS: usize = 512;
+const ORDINALS: usize = 1_024;
 const ATTEMPTS: usize = 8;
 /// So few are judged by their documents, without asking the other sets first.
 const FEW: usize = 64;
@@ -35,59 +39,239 @@ pub(super) struct Read {
     pub(super) newest: u64,
 }
 
-/// Reads on from a place. One round trip.
+/// What came of reading drivers.
+pub(super) enum Reading {
+    /// Members of the driver with this number, which is the sparsest.
+    Of(usize, Read),
+    /// Every one has a value that is kept as bitmaps.
+    Dense,
+}
+
+/// Where a walk goes on and how much of it is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) from: u64,
+    pub(super) upwards: bool,
+    pub(super) want: usize,
+}
+
+/// What is asked about drivers, to be sent together with other questions.
+pub(super) struct Question {
+    pub(super) commands: Vec<Cmd>,
+    place: Place,
+    fence: Fence,
+    /// The numbers of the drivers that may be sparse.
+    sparse: Vec<usize>,
+    names: Vec<String>,
+}
+
+/// Reads the drivers on from a place. One round trip, none if it is known that they are dense.
+///
+/// Every match is in each driver, so the sparsest is the one to walk over; what others that were
+/// read as far do not have is left out.
 pub(super) async fn read(
     shared: &Shared,
     partition: &Partition,
-    driver: &Driver,
-    from: u64,
-    upwards: bool,
-    want: usize,
-) -> Result<Read, RedisError> {
-    let limit = match driver.class {
-        Class::Inbox => want + want / 2,
-        Class::Ordinals | Class::Bitmap => ORDINALS.max(want),
-    };
+    drivers: &[Driver],
+    place: Place,
+) -> Result<Reading, RedisError> {
     for _ in 0..ATTEMPTS {
-        let fence = partition.fence();
-        let sets = driver.terms.iter().map(|term| {
-            let mut range = redis::cmd("ZRANGE");
-            range.arg(partition.keys.term(fence.active, term, 0));
-            match (upwards, from) {
-                (true, from) => range.arg(from).arg("+inf").arg("BYSCORE"),
-                (false, NEWEST) => range.arg("+inf").arg("-inf").arg("BYSCORE").arg("REV"),
-                (false, from) => range
-                    .arg(format!("({from}"))
-                    .arg("-inf")
-                    .arg("BYSCORE")
-                    .arg("REV"),
-            };
-            range.arg("LIMIT").arg(0).arg(limit).arg("WITHSCORES");
-            async move {
-                let found: Vec<(Vec<u8>, f64)> =
-                    shared.query(SETS, &partition.keys.fence, &range).await?;
-                Ok::<_, RedisError>(found)
-            }
-        });
-        let about = [
-            partition.keys.fence.clone(),
-            partition.keys.counters.clone(),
-        ];
-        let (sets, about) =
-            try_join(try_join_all(sets), shared.mget(SETS, partition, &about)).await?;
-        if !Shared::is_current(partition, fence, about.first().and_then(Option::as_ref))? {
-            continue;
+        let Some(mut question) = Question::new(partition, drivers, place) else {
+            return Ok(Reading::Dense);
+        };
+        let commands = std::mem::take(&mut question.commands);
+        let mut answers = shared.together(SETS, partition, commands).await?;
+        if let Some(reading) = question.hear(shared, partition, drivers, &mut answers)? {
+            return Ok(reading);
         }
-        let counters = about.get(1).and_then(Option::as_ref);
-        let newest = Counters::read(counters.map(|bytes| &**bytes))?.ordinals;
-        return Ok(join(&sets, limit, upwards, newest));
     }
     Err(RedisError::Fenced)
 }
 
+fn about(partition: &Partition) -> [Key; 2] {
+    [
+        partition.keys.fence.clone(),
+        partition.keys.counters.clone(),
+    ]
+}
+
+impl Question {
+    /// What to ask; none if it is known that every driver is dense.
+    pub(super) fn new(partition: &Partition, drivers: &[Driver], place: Place) -> Option<Self> {
+        let fence = partition.fence();
+        let is_known_dense = |driver: &Driver| {
+            driver.class == Class::Ordinals
+                && driver.terms.iter().any(|term| {
+                    partition.is_listed(fence.active, &dictionary_name(&term.as_bitmap()))
+                })
+        };
+        let sparse: Vec<usize> = (0..drivers.len())
+            .filter(|number| !is_known_dense(&drivers[*number]))
+            .collect();
+        if sparse.is_empty() {
+            return None;
+        }
+        let mut commands = vec![mget(&about(partition))];
+        for number in &sparse {
+            let driver = &drivers[*number];
+            let limit = limit(driver, place.want);
+            commands.extend(driver.terms.iter().map(|term| {
+                let key = partition.keys.term(fence.active, term, 0);
+                range(&key, place.from, place.upwards, limit)
+            }));
+        }
+        let names = names(sparse.iter().map(|number| &drivers[*number]));
+        if !names.is_empty() {
+            let mut ask = redis::cmd("SMISMEMBER");
+            ask.arg(partition.keys.dictionary(fence.active)).arg(&names);
+            commands.push(ask);
+        }
+        Some(Self {
+            commands,
+            place,
+            fence,
+            sparse,
+            names,
+        })
+    }
+
+    /// Takes its answers from those that came. None if it has to be asked anew.
+    pub(super) fn hear(
+        &self,
+        shared: &Shared,
+        partition: &Partition,
+        drivers: &[Driver],
+        answers: &mut std::vec::IntoIter<Value>,
+    ) -> Result<Option<Reading>, RedisError> {
+        let Place { upwards, want, .. } = self.place;
+        let about = answers.next().unwrap_or(Value::Nil);
+        let about = values_of(about, self::about(partition).len())?;
+        let mut sets = Vec::with_capacity(self.sparse.len());
+        for number in &self.sparse {
+            let driver = &drivers[*number];
+            let members = driver.terms.iter().map(|_| {
+                let found = members_of(answers.next())?;
+                let members = found.iter().map(|member| member_of(member, driver.class));
+                let members: Option<Vec<_>> = members.collect();
+                members.ok_or(RedisError::Reply("a member of a sorted set"))
+            });
+            sets.push(members.collect::<Result<Vec<_>, _>>()?);
+        }
+        let dense = if self.names.is_empty() {
+            false
+        } else {
+            listed(partition, self.fence, &self.names, answers.next())?
+        };
+        if !shared.is_current(
+            partition,
+            self.fence,
+            about.first().and_then(Option::as_ref),
+        )? {
+            return Ok(None);
+        }
+        if dense {
+            // Known from now on.
+            return Ok(None);
+        }
+        let counters = about.get(1).and_then(Option::as_ref);
+        let newest = Counters::read(counters.map(|bytes| &**bytes))?.ordinals;
+        let reads = self.sparse.iter().zip(sets).map(|(number, sets)| {
+            let limit = limit(&drivers[*number], want);
+            (*number, join(&sets, limit, upwards, newest))
+        });
+        Ok(Some(choose(reads.collect(), upwards)))
+    }
+}
+
+fn limit(driver: &Driver, want: usize) -> usize {
+    match driver.class {
+        Class::Inbox => want,
+        Class::Ordinals | Class::Bitmap => ORDINALS.max(want),
+    }
+}
+
+fn range(key: &Key, from: u64, upwards: bool, limit: usize) -> Cmd {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(key);
+    match (upwards, from) {
+        (true, from) => range.arg(from).arg("+inf").arg("BYSCORE"),
+        (false, NEWEST) => range.arg("+inf").arg("-inf").arg("BYSCORE").arg("REV"),
+        (false, from) => range
+            .arg(format!("({from}"))
+            .arg("-inf")
+            .arg("BYSCORE")
+            .arg("REV"),
+    };
+    range.arg("LIMIT").arg(0).arg(limit);
+    range
+}
+
+/// What the values of these drivers are called when they have bitmaps.
+fn names<'a>(drivers: impl Iterator<Item = &'a Driver>) -> Vec<String> {
+    drivers
+        .filter(|driver| driver.class == Class::Ordinals)
+        .flat_map(|driver| &driver.terms)
+        .map(|term| dictionary_name(&term.as_bitmap()))
+        .collect()
+}
+
+/// Whether one of these names has bitmaps. Which ones is remembered.
+fn listed(
+    partition: &Partition,
+    fence: Fence,
+    names: &[String],
+    answer: Option<Value>,
+) -> Result<bool, RedisError> {
+    let listed: Vec<bool> = answer
+        .and_then(|answer| redis::from_redis_value(answer).ok())
+        .ok_or(RedisError::Reply("SMISMEMBER"))?;
+    for (name, _) in names.iter().zip(&listed).filter(|(_, listed)| **listed) {
+        partition.mark_listed(std::iter::once(fence.active), name);
+    }
+    Ok(listed.contains(&true))
+}
+
+/// Takes the driver that was read furthest.
+fn choose(mut reads: Vec<(usize, Read)>, upwards: bool) -> Reading {
+    let distance = |read: &Read| match (read.until, upwards) {
+        (None, _) => u64::MAX,
+        (Some(until), true) => until,
+        (Some(until), false) => u64::MAX - 1 - until,
+    };
+    let Some(best) = (0..reads.len()).max_by_key(|i| {
+        let (_, read) = &reads[*i];
+        (distance(read), Reverse(read.members.len()))
+    }) else {
+        return Reading::Dense;
+    };
+    let (number, mut best) = reads.swap_remove(best);
+    for (_, other) in &reads {
+        let has: HashSet<u64> = other.members.iter().map(|raw| raw.ordinal).collect();
+        best.members.retain(|raw| {
+            let is_behind = match (other.until, upwards) {
+                (None, _) => false,
+                (Some(until), true) => raw.ordinal >= until,
+                (Some(until), false) => raw.ordinal < until,
+            };
+            is_behind || has.contains(&raw.ordinal)
+        });
+    }
+    Reading::Of(number, best)
+}
+
+/// The ordinal of a member, and its slot if it tells that. Scores are not asked for.
+type Member = (u64, Option<IdSlot>);
+
+fn member_of(member: &[u8], class: Class) -> Option<Member> {
+    match class {
+        Class::Inbox => IdSlot::of_member(member).map(|(slot, ordinal)| (ordinal, Some(slot))),
+        Class::Ordinals | Class::Bitmap => Some((ordinal_of(member)?, None)),
+    }
+}
+
 /// One walk over several sets. A set that was cut off hides what is behind its last member.
-fn join(sets: &[Vec<(Vec<u8>, f64)>], limit: usize, upwards: bool, newest: u64) -> Read {
-    let last = |set: &Vec<(Vec<u8>, f64)>| set.last().map_or(0, |(_, score)| ordinal_of(*score));
+fn join(sets: &[Vec<Member>], limit: usize, upwards: bool, newest: u64) -> Read {
+    let last = |set: &Vec<Member>| set.last().map_or(0, |(ordinal, _)| *ordinal);
     let cut = sets.iter().filter(|set| set.len() >= limit).map(last);
     let edge = if upwards { cut.min() } else { cut.max() };
     let is_seen = |ordinal: u64| {
@@ -99,35 +283,44 @@ fn join(sets: &[Vec<(Vec<u8>, f64)>], limit: usize, upwards: bool, newest: u64) 
             }
         })
     };
-    let mut members = BTreeMap::new();
-    for (member, score) in sets.iter().flatten() {
-        let ordinal = ordinal_of(*score);
-        if is_seen(ordinal) {
-            members.insert(ordinal, IdSlot::read(member));
+    let mut members: Vec<Member> = sets
+        .iter()
+        .flatten()
+        .filter(|(ordinal, _)| is_seen(*ordinal))
+        .copied()
+        .collect();
+    if sets.len() > 1 {
+        members.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+        members.dedup_by_key(|(ordinal, _)| *ordinal);
+        if !upwards {
+            members.reverse();
         }
     }
-    let raw = members
-        .into_iter()
-        .map(|(ordinal, slot)| Raw::request(ordinal, slot));
+    let raw = members.into_iter();
     Read {
-        members: if upwards {
-            raw.collect()
-        } else {
-            raw.rev().collect()
-        },
+        members: raw
+            .map(|(ordinal, slot)| Raw::request(ordinal, slot))
+            .collect(),
         until: edge.map(|edge| if upwards { edge + 1 } else { edge }),
         newest,
     }
 }
 
-/// Leaves out what the bitmaps tell is no match, when that is worth a round trip.
+/// Leaves out what bitmaps tell is no match, when that is worth a round trip; `with_sets` asks
+/// sorted sets too, which are short unless they are inboxes.
 pub(super) async fn narrow(
     shared: &Shared,
     partition: &Partition,
     search: &Search,
+    with_sets: bool,
     members: Vec<Raw>,
 ) -> Result<Vec<Raw>, RedisError> {
-    let Some(filter) = search.bitmaps_only() else {
+    let filter = if with_sets {
+        Some(search.clone())
+    } else {
+        search.bitmaps_only()
+    };
+    let Some(filter) = filter else {
         return Ok(members);
     };
     let mut chunks: Vec<u64> = members.iter().map(|raw| raw.ordinal / CHUNK).collect();
@@ -138,7 +331,7 @@ pub(super) async fn narrow(
     }
     let answered = chunks::evaluate(shared, partition, &filter, &chunks).await?;
     let is_in = |raw: &Raw| {
-        let low = u16::try_from(raw.ordinal % CHUNK).unwrap_or(0);
+        let low = low_of(raw.ordinal);
         let chunk = raw.ordinal / CHUNK;
         let bits = answered.chunks.iter().find(|(number, _)| *number == chunk);
         bits.is_some_and(|(_, bits)| bits.contains(low))
@@ -146,24 +339,12 @@ pub(super) async fn narrow(
     Ok(members.into_iter().filter(is_in).collect())
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "ordinals are whole numbers below 2^53"
-)]
-fn ordinal_of(score: f64) -> u64 {
-    score as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn set(ordinals: &[u32]) -> Vec<(Vec<u8>, f64)> {
-        ordinals
-            .iter()
-            .map(|ordinal| (Vec::new(), f64::from(*ordinal)))
-            .collect()
+    fn set(ordinals: &[u64]) -> Vec<Member> {
+        ordinals.iter().map(|ordinal| (*ordinal, None)).collect()
     }
 
     fn ordinals(read: &Read) -> Vec<u64> {

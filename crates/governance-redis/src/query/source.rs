@@ -3,6 +3,7 @@
 use std::{cmp::Ordering, collections::VecDeque};
 
 use governance_core::{Order, RequestId, Timestamp};
+use redis_client::redis::Value;
 
 use super::{
     chunks, due, journal,
@@ -86,7 +87,7 @@ impl Raw {
 #[derive(Debug)]
 enum Way {
     /// Over a few sorted sets. Turns to chunks when they turn out long.
-    Sets { driver: Driver, walked: usize },
+    Sets { drivers: Vec<Driver>, walked: usize },
     /// Chunk by chunk, so many at a time.
     Chunks { step: usize },
     /// By deadline.
@@ -121,10 +122,14 @@ pub(super) struct Source<'a> {
     done: bool,
     /// How many more reads this page allows.
     budget: usize,
+    /// The next part of a walk over sets, if it was asked for together with other partitions.
+    heard: Option<sets::Reading>,
 }
 
 /// Reads of one page and partition that may find nothing.
 const BUDGET: usize = 64;
+/// Chunks that are looked at together at most.
+const MOST_CHUNKS: usize = 64;
 /// A walk over sets that is longer than this goes on by chunks.
 const LONGEST_WALK: usize = 2_048;
 /// Where a walk downwards begins when nothing is known.
@@ -141,17 +146,17 @@ impl<'a> Source<'a> {
         from: u64,
         due: (Option<DuePlace>, Option<Timestamp>),
     ) -> Self {
-        let way = match (what, order, &search.driver) {
+        let way = match (what, order, search.drivers.is_empty()) {
             (What::Decisions, ..) => Way::Journal { step: 0 },
             (What::Requests, Order::Deadline, _) => Way::Due {
                 after: due.0,
                 until: due.1,
             },
-            (What::Requests, _, Some(driver)) => Way::Sets {
-                driver: driver.clone(),
+            (What::Requests, _, false) => Way::Sets {
+                drivers: search.drivers.clone(),
                 walked: 0,
             },
-            (What::Requests, _, None) => Way::Chunks { step: 1 },
+            (What::Requests, _, true) => Way::Chunks { step: 1 },
         };
         let nothing_below = order == Order::NewestFirst && from == 0;
         Self {
@@ -165,6 +170,7 @@ impl<'a> Source<'a> {
             scanned: from,
             done: search.is_empty() || nothing_below,
             budget: BUDGET,
+            heard: None,
         }
     }
 
@@ -239,6 +245,34 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What the next read will ask, if that is known and can be asked together with others.
+    pub(super) fn question(&self, want: usize) -> Option<sets::Question> {
+        let is_idle = self.ready.is_empty() && self.raw.is_empty() && self.heard.is_none();
+        match &self.way {
+            Way::Sets { drivers, walked } if is_idle && !self.done && *walked < LONGEST_WALK => {
+                let place = sets::Place {
+                    from: self.scanned,
+                    upwards: self.is_upwards(),
+                    want,
+                };
+                sets::Question::new(self.partition, drivers, place)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the answers to its question. What cannot be used is asked anew by the next read.
+    pub(super) fn hear(
+        &mut self,
+        question: &sets::Question,
+        answers: &mut std::vec::IntoIter<Value>,
+    ) -> Result<(), RedisError> {
+        if let Way::Sets { drivers, .. } = &self.way {
+            self.heard = question.hear(self.shared, self.partition, drivers, answers)?;
+        }
+        Ok(())
+    }
+
     /// Reads on until something is ready, at best `want` of it.
     pub(super) async fn fill(&mut self, want: usize) -> Result<(), RedisError> {
         while self.ready.is_empty() {
@@ -273,16 +307,37 @@ impl<'a> Source<'a> {
 
     async fn scan(&mut self, want: usize) -> Result<(), RedisError> {
         match &mut self.way {
-            Way::Sets { driver, walked } => {
-                if *walked >= LONGEST_WALK && driver.class == Class::Ordinals {
+            Way::Sets { drivers, walked } => {
+                let ordinals = |driver: &Driver| driver.class == Class::Ordinals;
+                if *walked >= LONGEST_WALK && drivers.iter().all(ordinals) {
                     self.way = Way::Chunks { step: 1 };
                     return Ok(());
                 }
-                let (from, upwards) = (self.scanned, self.order != Order::NewestFirst);
-                let found =
-                    sets::read(self.shared, self.partition, driver, from, upwards, want).await?;
+                let reading = match self.heard.take() {
+                    Some(reading) => reading,
+                    None => {
+                        let place = sets::Place {
+                            from: self.scanned,
+                            upwards: self.order != Order::NewestFirst,
+                            want,
+                        };
+                        sets::read(self.shared, self.partition, drivers, place).await?
+                    }
+                };
+                let sets::Reading::Of(number, found) = reading else {
+                    self.way = Way::Chunks { step: 1 };
+                    return Ok(());
+                };
+                drivers.swap(0, number);
+                drivers.truncate(1);
                 *walked += found.members.len();
-                let members = sets::narrow(self.shared, self.partition, self.search, found.members);
+                let members = sets::narrow(
+                    self.shared,
+                    self.partition,
+                    self.search,
+                    drivers[0].class == Class::Ordinals,
+                    found.members,
+                );
                 self.raw.extend(members.await?);
                 match found.until {
                     Some(until) => self.scanned = until,
@@ -293,8 +348,8 @@ impl<'a> Source<'a> {
             }
             Way::Chunks { step } => {
                 let step_now = *step;
-                *step = (step_now * 2).min(8);
-                self.scan_chunks(step_now).await?;
+                *step = (step_now * 4).min(MOST_CHUNKS);
+                self.scan_chunks(step_now, want).await?;
             }
             Way::Due { after, until } => {
                 let found = due::read(self.shared, self.partition, *after, *until, want).await?;
@@ -341,7 +396,7 @@ impl<'a> Source<'a> {
         };
     }
 
-    async fn scan_chunks(&mut self, step: usize) -> Result<(), RedisError> {
+    async fn scan_chunks(&mut self, step: usize, want: usize) -> Result<(), RedisError> {
         let most = step.min(chunks::at_once(self.search)) as u64;
         let chunks: Vec<u64> = if self.is_upwards() {
             let first = self.scanned / CHUNK;
@@ -356,13 +411,25 @@ impl<'a> Source<'a> {
         };
         let answered = chunks::evaluate(self.shared, self.partition, self.search, &chunks).await?;
         let newest = answered.counters.ordinals;
+        // What is beyond this is read again, should the page come to that.
+        let most = want.saturating_mul(4);
         if self.is_upwards() {
             let from = self.scanned;
-            for (chunk, bits) in &answered.chunks {
-                let ordinals = bits.iter().map(|low| chunk * CHUNK + u64::from(low));
-                let behind = ordinals.filter(|ordinal| *ordinal >= from);
+            for (chunk, bits) in answered.chunks {
+                let behind = if chunk == from / CHUNK {
+                    bits.from(chunks::low_of(from))
+                } else {
+                    bits
+                };
+                let mut ordinals = behind.iter().map(|low| chunk * CHUNK + u64::from(low));
+                let room = most.saturating_sub(self.raw.len());
+                let taken = ordinals.by_ref().take(room);
                 self.raw
-                    .extend(behind.map(|ordinal| Raw::request(ordinal, None)));
+                    .extend(taken.map(|ordinal| Raw::request(ordinal, None)));
+                if let Some(next) = ordinals.next() {
+                    self.scanned = next;
+                    return Ok(());
+                }
             }
             let end = chunks.last().map_or(from, |last| (last + 1) * CHUNK);
             // What is created while the walk is under way may be seen by the next page.
@@ -379,11 +446,24 @@ impl<'a> Source<'a> {
             }
         }
         let below = self.scanned;
-        for (chunk, bits) in &answered.chunks {
-            let ordinals = bits.iter().rev().map(|low| chunk * CHUNK + u64::from(low));
-            let before = ordinals.filter(|ordinal| *ordinal < below);
+        for (chunk, bits) in answered.chunks {
+            let before = if chunk == below / CHUNK {
+                bits.below(chunks::low_of(below))
+            } else {
+                bits
+            };
+            let mut ordinals = before
+                .iter()
+                .rev()
+                .map(|low| chunk * CHUNK + u64::from(low));
+            let room = most.saturating_sub(self.raw.len());
+            let taken = ordinals.by_ref().take(room);
             self.raw
-                .extend(before.map(|ordinal| Raw::request(ordinal, None)));
+                .extend(taken.map(|ordinal| Raw::request(ordinal, None)));
+            if let Some(next) = ordinals.next() {
+                self.scanned = next + 1;
+                return Ok(());
+            }
         }
         self.scanned = chunks.last().map_or(0, |last| last * CHUNK);
         self.done = self.scanned == 0;

@@ -10,12 +10,13 @@ use crate::index::{Class, IndexTerm};
 #[derive(Debug, Clone)]
 pub(super) struct Search {
     pub(super) expr: Expr,
-    /// Sets one of which every match is in, if there are such: to walk over instead of chunks.
-    pub(super) driver: Option<Driver>,
+    /// What can be walked over instead of chunks, if there is something: each of them holds every
+    /// match.
+    pub(super) drivers: Vec<Driver>,
 }
 
-/// Sorted sets whose union holds every match.
-#[derive(Debug, Clone)]
+/// Sorted sets whose union holds every match, unless a value of them is kept as bitmaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Driver {
     pub(super) terms: Vec<IndexTerm>,
     /// Whether their members tell ids. All of a driver do or none.
@@ -28,11 +29,16 @@ impl Search {
             Expr::And(parts) => parts.as_slice(),
             other => std::slice::from_ref(other),
         };
-        let drivers = parts.iter().filter_map(driver);
+        let mut drivers: Vec<Driver> = parts.iter().filter_map(driver).collect();
+        // The inbox of a person is the shortest there is; then fewer sets before more.
+        drivers.sort_by_key(|driver| (driver.class != Class::Inbox, driver.terms.len()));
+        let inbox = drivers
+            .first()
+            .is_some_and(|driver| driver.class == Class::Inbox);
+        drivers.truncate(if inbox { 1 } else { MOST_DRIVERS });
         Self {
             expr: expr.clone(),
-            // The inbox of a person is the shortest there is; then fewer sets before more.
-            driver: drivers.min_by_key(|driver| (driver.class != Class::Inbox, driver.terms.len())),
+            drivers,
         }
     }
 
@@ -61,7 +67,10 @@ impl Search {
             1 => parts.remove(0),
             _ => Expr::And(parts),
         };
-        Some(Self { expr, driver: None })
+        Some(Self {
+            expr,
+            drivers: Vec::new(),
+        })
     }
 
     /// Every term of it.
@@ -77,6 +86,8 @@ impl Search {
     }
 }
 
+/// Most drivers that are looked at to choose one.
+const MOST_DRIVERS: usize = 4;
 /// Most sets that are walked over together.
 const MOST_SETS: usize = 64;
 

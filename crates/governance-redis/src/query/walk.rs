@@ -10,11 +10,15 @@ use governance_core::{
     Cursor, Digest, Dimension, Expr, MutationRequest, Order, Page, PageRequest, RequestId,
     RequestQuery, Slot, StateId, StoreError, TenantId, Timestamp, plan, query::Undecodable,
 };
-use redis_client::{Operation, redis};
+use redis_client::{
+    Operation, Topology,
+    redis::{self, Cmd, Value},
+};
 
 use super::{
     fetch::{Fetched, fetch},
     place::{Cut, DuePlace, Place},
+    sets::Question,
     source::{Candidate, NEWEST, Source, What},
     split::Search,
 };
@@ -22,10 +26,13 @@ use crate::{
     codec::{BLOCK, Frame},
     error::RedisError,
     layout::Layout,
-    shared::Shared,
+    shared::{Shared, time_of},
 };
 
 const HEADS: Operation = Operation::read("query_heads");
+const TOGETHER: Operation = Operation::read("query_together");
+/// Partitions whose questions are one pipeline.
+const AT_ONCE: usize = 32;
 
 /// What a listing is about.
 pub(crate) struct Listing<'a> {
@@ -61,7 +68,9 @@ pub(crate) async fn walk<T>(
                 .transpose()
         })
         .map_err(|error| StoreError::page(listing.port, error))?;
-    let search = Search::new(plan(listing.requests).expr());
+    let plan = plan(listing.requests);
+    let is_exact = plan.is_exact() && !listing.over_decisions;
+    let search = Search::new(plan.expr());
     let mut sources = sources(shared, listing, &search, order, place.as_ref())
         .await
         .map_err(wrap)?;
@@ -80,11 +89,13 @@ pub(crate) async fn walk<T>(
     let next = loop {
         // One more than fits tells whether there is a next page.
         let need = (filler.limit + 1).saturating_sub(filler.items.len()).max(1);
-        fill(shared, &mut sources, need, &mut now)
+        // Where documents have a say, some will be no matches.
+        let spare = if is_exact { 0 } else { 1 + need / 12 };
+        fill(shared, &mut sources, need + spare, &mut now)
             .await
             .map_err(wrap)?;
         let now = now.unwrap_or(Timestamp::EPOCH);
-        let batch = take(&mut sources, order, need);
+        let batch = take(&mut sources, order, need + spare);
         let documents = fetch(shared, &batch).await.map_err(wrap)?;
         let mut used = 0_usize;
         for candidate in &batch {
@@ -162,6 +173,7 @@ async fn fill(
         need,
         sources.iter().filter(|source| !source.is_at_end()).count(),
     );
+    ask_together(shared, sources, want, now).await?;
     let fills = try_join_all(sources.iter_mut().map(|source| source.fill(want)));
     if now.is_none() {
         let (fills, time) = join(fills, shared.now()).await;
@@ -169,6 +181,53 @@ async fn fill(
         *now = Some(time?);
     } else {
         fills.await?;
+    }
+    Ok(())
+}
+
+/// Asks one server in one go what every partition would ask by itself, and for its time.
+async fn ask_together(
+    shared: &Shared,
+    sources: &mut [Source<'_>],
+    want: usize,
+    now: &mut Option<Timestamp>,
+) -> Result<(), RedisError> {
+    let (Topology::Standalone | Topology::Sentinel { .. }) = shared.client.config().topology()
+    else {
+        return Ok(());
+    };
+    let asking = sources.iter_mut().filter_map(|source| {
+        let question = source.question(want)?;
+        Some((source, question))
+    });
+    let mut asking: Vec<(&mut Source<'_>, Question)> = asking.collect();
+    let Some((first, _)) = asking.first() else {
+        return Ok(());
+    };
+    let partition = first.partition;
+    let groups = asking.chunks_mut(AT_ONCE).map(|group| {
+        let commands = group
+            .iter_mut()
+            .flat_map(|(_, question)| std::mem::take(&mut question.commands));
+        commands.collect::<Vec<_>>()
+    });
+    let mut groups: Vec<Vec<Cmd>> = groups.collect();
+    let asks_time = now.is_none() && shared.options.clock.is_none();
+    if let Some(last) = groups.last_mut().filter(|_| asks_time) {
+        last.push(redis::cmd("TIME"));
+    }
+    let reads = groups
+        .into_iter()
+        .map(|commands| shared.together(TOGETHER, partition, commands));
+    let mut answers = try_join_all(reads).await?;
+    for (group, answers) in asking.chunks_mut(AT_ONCE).zip(&mut answers) {
+        for (source, question) in group {
+            source.hear(question, answers)?;
+        }
+    }
+    if asks_time {
+        let time = answers.last_mut().and_then(Iterator::next);
+        *now = Some(time_of(time.unwrap_or(Value::Nil))?);
     }
     Ok(())
 }
@@ -185,9 +244,8 @@ fn share(need: usize, partitions: usize) -> usize {
 /// Takes what comes next over all partitions. Stops where a partition may have something earlier
 /// that is not known yet.
 fn take(sources: &mut [Source<'_>], order: Order, most: usize) -> Vec<Candidate> {
-    let mut batch = Vec::new();
-    // More than the page needs, as some will be no matches.
-    while batch.len() < most + most / 4 {
+    let mut batch = Vec::with_capacity(most);
+    while batch.len() < most {
         let mut first: Option<(usize, Candidate)> = None;
         for (i, source) in sources.iter().enumerate() {
             let Some(candidate) = source.ready.front() else {

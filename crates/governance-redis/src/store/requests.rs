@@ -15,10 +15,10 @@ use crate::{
     cache::Stored,
     codec::Event,
     error::RedisError,
-    index::{IndexRecord, key_digest},
+    index::key_digest,
     layout::Layout,
     script::FIND,
-    shared::Shared,
+    shared::Found,
 };
 
 const GET_MANY: Operation = Operation::read("get_many");
@@ -41,7 +41,7 @@ impl RequestStore for RedisStore {
         }
         shared.check_size("create", request.footprint())?;
         let partition = shared.partition(request.id().slot());
-        let index = Arc::new(IndexRecord::of(&request));
+        let index = Arc::new(partition.index_of(&request));
         let frame = shared.encode(&request, &index, (0, 0)).map_err(wrap)?;
         let decisions = u16::try_from(request.decisions().len()).unwrap_or(u16::MAX);
         let record = RecordWrite {
@@ -72,7 +72,8 @@ impl RequestStore for RedisStore {
                 Answer::Duplicate(other) => {
                     // Purged between the two steps if it is not there: then the key is free.
                     if let Some(stored) = shared.read(&other).await.map_err(wrap)? {
-                        shared.confirm(partition).await.map_err(wrap)?;
+                        let found = Found::Request(&stored);
+                        shared.confirm(partition, found).await.map_err(wrap)?;
                         return Ok(Creation::Existing(Arc::clone(&stored.request)));
                     }
                 }
@@ -159,7 +160,8 @@ impl RequestStore for RedisStore {
             .arg(&digest[..]);
         let (fence, id): (Option<Vec<u8>>, Option<Vec<u8>>) =
             shared.invoke(&call).await.map_err(wrap)?;
-        Shared::told(fence.as_deref())
+        shared
+            .told(fence.as_deref())
             .and_then(|fence| Ok(fence.for_reading()?))
             .map_err(wrap)?;
         let Some(id) = id else {
@@ -250,7 +252,7 @@ impl RedisStore {
         }
         let partition = self.shared.partition(request.id().slot());
         self.shared
-            .confirm(partition)
+            .confirm(partition, Found::Request(stored))
             .await
             .map_err(|error| error.at("create"))?;
         Ok(Creation::Existing(Arc::clone(&stored.request)))

@@ -10,6 +10,7 @@ use crate::{
     apply::{Answer, Step},
     codec::{StateRecord, decode_state},
     error::RedisError,
+    shared::Found,
 };
 
 const LOAD: Operation = Operation::read("load");
@@ -42,6 +43,7 @@ impl StateStore for RedisStore {
             state: Some(state),
         };
         let after = write.expected.next();
+        let key = partition.keys.state(&write.scope);
         let answer = shared
             .apply(partition, &step)
             .await
@@ -54,7 +56,7 @@ impl StateStore for RedisStore {
                     && (record.version, record.operation) == (after.get(), write.operation)
                 {
                     shared
-                        .confirm(partition)
+                        .confirm(partition, Found::State(key, after.get()))
                         .await
                         .map_err(|error| error.at("save"))?;
                     return Ok(after);

@@ -18,7 +18,7 @@ use crate::{
     error::RedisError,
     index::IndexRecord,
     partition::Partition,
-    shared::Shared,
+    shared::{Found, Shared},
 };
 
 const READ: Operation = Operation::read("read_before_write");
@@ -87,7 +87,8 @@ impl RedisStore {
                         continue 'attempts;
                     }
                     Verdict::Done(written) => {
-                        shared.confirm(partition).await.map_err(wrap)?;
+                        let found = Found::Request(&found.stored);
+                        shared.confirm(partition, found).await.map_err(wrap)?;
                         return Ok(written);
                     }
                 }
@@ -114,6 +115,8 @@ impl RedisStore {
                         return Err(not_found(port, &id));
                     }
                     let stored = shared.take_in(id, &stored).map_err(wrap)?;
+                    let before = known[record].as_ref().map(|known| &*known.stored);
+                    shared.check_request(before, &stored).map_err(wrap)?;
                     known[record] = Some(Known {
                         stored,
                         fresh: true,
@@ -248,7 +251,7 @@ fn step(
         let Some(Known { stored, .. }) = known else {
             continue;
         };
-        let index = Arc::new(IndexRecord::of(request));
+        let index = Arc::new(IndexRecord::after(request, &stored.index));
         let frame = shared.encode(request, &index, (stored.ordinal, stored.stamp))?;
         let (old, new) = (stored.request.decisions().len(), request.decisions().len());
         step.records.push(RecordWrite {

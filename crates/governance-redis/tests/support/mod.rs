@@ -6,13 +6,13 @@
 )]
 
 pub mod corpus;
+pub mod load;
+pub mod topology;
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use governance_core::Provider;
 use governance_redis::{Durability, RedisStore, RedisStoreOptions, Strictness};
-use governance_testkit::{ProviderHarness, async_trait};
-use redis_client::{Client, Config};
+use redis_client::{Client, Config, ConfigBuilder};
 use redis_harness::{Options, Persistence, Server, unique_prefix};
 
 /// A server with nothing to warn about.
@@ -26,9 +26,17 @@ pub fn options() -> RedisStoreOptions {
         .durability(Durability::Memory, Strictness::Refuse)
 }
 
+/// Waits long for answers: a busy machine is not a failure.
+pub fn patient(config: ConfigBuilder) -> ConfigBuilder {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    config
+        .dial_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .write_timeout(PATIENCE)
+}
+
 pub async fn client(url: &str) -> Client {
-    let config = Config::builder()
-        .address(url)
+    let config = patient(Config::builder().address(url))
         .build()
         .expect("a configuration");
     Client::connect(config).await.expect("a client")
@@ -38,42 +46,4 @@ pub async fn open(url: &str, options: &RedisStoreOptions) -> RedisStore {
     RedisStore::connect(client(url).await, options.clone())
         .await
         .expect("a store")
-}
-
-/// Stores of the suite, cut into so many partitions.
-pub struct Standalone(pub u16);
-
-/// A server of its own, and how its store is opened.
-pub struct Guard {
-    pub server: Server,
-    pub options: RedisStoreOptions,
-}
-
-impl Standalone {
-    async fn start(&self, options: RedisStoreOptions) -> (Arc<dyn Provider>, Guard) {
-        let guard = Guard {
-            server: server(Persistence::None).await,
-            options: options.partitions(self.0),
-        };
-        let store = open(guard.server.url(), &guard.options).await;
-        (Arc::new(store), guard)
-    }
-}
-
-#[async_trait]
-impl ProviderHarness for Standalone {
-    type Guard = Guard;
-
-    async fn fresh(&self) -> (Arc<dyn Provider>, Guard) {
-        self.start(options()).await
-    }
-
-    async fn reopen(&self, guard: &Guard) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(open(guard.server.url(), &guard.options).await))
-    }
-
-    async fn fresh_with_feed(&self, events: usize) -> Option<(Arc<dyn Provider>, Guard)> {
-        let events = u64::try_from(events).ok()?;
-        Some(self.start(options().feed_capacity(events)).await)
-    }
 }

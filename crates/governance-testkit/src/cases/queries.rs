@@ -662,7 +662,7 @@ pub async fn oversized_texts_are_refused(trial: &Trial) {
         refused_filter(store.decisions(&decisions, &page).await, too_large);
     }
     let roles = (0..Filter::MAX_BYTES / 128).chain([usize::MAX]);
-    let roles = roles.map(|i| fixtures::role(&format!("{i:0>128}")));
+    let roles = roles.map(|i| fixtures::role(format!("{i:0>128}")));
     let approvals = ApprovalQuery::of(everything()).roles(roles);
     let actual = Filter::MAX_BYTES + 128;
     let result = store.approvals(&approvals, &page).await;

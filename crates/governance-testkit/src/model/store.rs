@@ -8,10 +8,11 @@ use std::{
 use async_trait::async_trait;
 use governance_core::{
     ApprovalQuery, ApprovalView, ChangeFeed, Clock, Commit, Count, Creation, Cursor, DecisionQuery,
-    DecisionView, Digest, FeedBatch, FeedEvent, FeedToken, GovernedCommit, IdempotencyKey,
-    MutationRequest, Order, Page, PageError, PageRequest, RequestId, RequestQueries, RequestQuery,
-    RequestStore, Revision, Scope, StateSnapshot, StateStore, StateVersion, StateWrite, StoreError,
-    StoreErrorKind, Timestamp, Written, approval_views, matches, matches_decision,
+    DecisionView, Digest, FeedBatch, FeedEvent, FeedToken, FilterError, GovernedCommit,
+    IdempotencyKey, MutationRequest, Order, Page, PageError, PageRequest, RequestId,
+    RequestQueries, RequestQuery, RequestStore, Revision, Scope, StateSnapshot, StateStore,
+    StateVersion, StateWrite, StoreError, StoreErrorKind, Timestamp, Written, approval_views,
+    matches, matches_decision,
 };
 use tokio::sync::watch;
 
@@ -208,12 +209,10 @@ fn rank(order: Order, place: u64, request: &MutationRequest) -> Option<Rank> {
 impl ModelStore {
     async fn list<T>(
         &self,
-        query: &RequestQuery,
         request: &PageRequest,
         digest: Digest,
         items: impl Fn(&Arc<MutationRequest>, Timestamp) -> Vec<T> + Send,
     ) -> Result<Page<T>, StoreError> {
-        check(query)?;
         let now = self.now().await?;
         let ranked = self.read_data(|data| {
             let ranked = data.requests.iter().filter_map(|(place, found)| {
@@ -225,10 +224,8 @@ impl ModelStore {
     }
 }
 
-fn check(query: &RequestQuery) -> Result<(), StoreError> {
-    query
-        .check()
-        .map_err(|problem| StoreError::filter("requests", problem))
+fn checked(port: &'static str, check: Result<(), FilterError>) -> Result<(), StoreError> {
+    check.map_err(|problem| StoreError::filter(port, problem))
 }
 
 #[async_trait]
@@ -238,7 +235,8 @@ impl RequestQueries for ModelStore {
         query: &RequestQuery,
         page: &PageRequest,
     ) -> Result<Page<Arc<MutationRequest>>, StoreError> {
-        self.list(query, page, query.digest(), |request, now| {
+        checked("requests", query.check())?;
+        self.list(page, query.digest(), |request, now| {
             let hit = matches(query, request, now);
             hit.then(|| Arc::clone(request)).into_iter().collect()
         })
@@ -250,7 +248,8 @@ impl RequestQueries for ModelStore {
         query: &ApprovalQuery,
         page: &PageRequest,
     ) -> Result<Page<ApprovalView>, StoreError> {
-        self.list(query.requests(), page, query.digest(), |request, now| {
+        checked("approvals", query.check())?;
+        self.list(page, query.digest(), |request, now| {
             approval_views(query, request, now)
         })
         .await
@@ -261,7 +260,7 @@ impl RequestQueries for ModelStore {
         query: &DecisionQuery,
         page: &PageRequest,
     ) -> Result<Page<DecisionView>, StoreError> {
-        check(query.requests())?;
+        checked("decisions", query.check())?;
         let now = self.now().await?;
         let turn = match page.ordering() {
             Order::Submission => 1,
@@ -289,7 +288,7 @@ impl RequestQueries for ModelStore {
     }
 
     async fn count(&self, query: &RequestQuery) -> Result<Count, StoreError> {
-        check(query)?;
+        checked("count", query.check())?;
         let now = self.now().await?;
         let hit = |request: &&Arc<MutationRequest>| matches(query, request, now);
         let count = self.read_data(|data| data.requests.values().filter(hit).count());

@@ -155,6 +155,12 @@ pub struct ServerFacts {
 }
 
 impl ServerFacts {
+    /// What the text of `INFO` says, without settings.
+    #[must_use]
+    pub fn of_info(text: &str) -> Self {
+        Self::read(Some(text), None)
+    }
+
     pub(super) fn read(info: Option<&str>, settings: Option<&Value>) -> Self {
         let settings = settings
             .and_then(|answer| HashMap::<String, String>::from_redis_value_ref(answer).ok())

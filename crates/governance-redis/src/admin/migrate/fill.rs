@@ -463,6 +463,7 @@ impl<'a> Fill<'a> {
         let counters = scan::counters(self.new, self.target).await?;
         let told = Hint {
             ordinals: counters.ordinals,
+            stamp: counters.stamp,
             entries: counters.entries,
         };
         self.target.learn(self.target.hint(), told)?;

@@ -34,7 +34,7 @@ use crate::{
     open::{OpenError, full_prefix},
     options::RedisStoreOptions,
     partition::{Counters, Partition},
-    shared::Shared,
+    shared::{Found, Shared},
 };
 
 /// What a migration is at.
@@ -351,7 +351,7 @@ impl Job {
         moving: &Moving,
     ) -> Result<(), MigrationError> {
         for partition in &new.partitions {
-            new.confirm(partition).await?;
+            new.confirm(partition, Found::Everything).await?;
         }
         let mine = Gate::Filling { owner: self.owner };
         for partition in &new.partitions {

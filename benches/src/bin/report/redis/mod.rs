@@ -1,0 +1,130 @@
+//! The provider in Redis.
+//!
+//! One runtime with one thread for everything that is timed, so that the server has a core for
+//! itself on a machine of two; what disturbs or delays runs in threads of its own.
+
+mod bystander;
+mod delay;
+mod get;
+mod inbox;
+mod origin;
+mod pages;
+mod pairs;
+mod place;
+mod stock;
+mod throughput;
+mod update;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use redis_client::redis;
+
+use self::{place::Place, stock::Stock};
+use crate::outcome::Outcome;
+
+/// What of it is measured, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// Measure Redis on this server, not on one that is started for it. What is written there is
+    /// removed at the end.
+    #[arg(long)]
+    redis_url: Option<String>,
+    /// Measure only these parts of Redis.
+    #[arg(long, value_delimiter = ',')]
+    parts: Vec<Part>,
+    /// Measure only these pages of Redis.
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<String>,
+}
+
+/// A part of what is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Reading one request.
+    Get,
+    /// Pages of 50.
+    Pages,
+    /// What somebody else feels.
+    Bystander,
+    /// The inbox, against the origin's way.
+    Origin,
+    /// The inbox over 16 and 64 partitions.
+    Partitions,
+    /// One change.
+    Update,
+    /// Changes of 64 tasks.
+    Throughput,
+}
+
+/// Requests of the small store that pages of the large one are compared with.
+const SMALL: usize = 10_000;
+/// The large store is so much larger than the one whose name says 100 000.
+const MIDDLE: usize = 10;
+
+pub(crate) fn measure(requests: usize, choice: &Choice, outcome: &mut Outcome) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let place = Place::open(choice.redis_url.as_deref()).await?;
+        let measured = measure_on(&place, requests, choice, outcome).await;
+        place.clean().await?;
+        measured
+    })
+}
+
+async fn measure_on(
+    place: &Place,
+    requests: usize,
+    choice: &Choice,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let wants = |part: Part| choice.parts.is_empty() || choice.parts.contains(&part);
+    let middle = (requests / MIDDLE).max(SMALL);
+    let large = Stock::fill(place, "large", requests, 1).await?;
+    large.load.report(outcome);
+    floor(&large, outcome).await?;
+    if wants(Part::Get) {
+        get::measure(&large, outcome).await?;
+    }
+    if wants(Part::Pages) || wants(Part::Bystander) {
+        let small = Stock::fill(place, "small", SMALL, 1).await?;
+        let worst = pages::measure(&large, &small, &choice.cases, outcome).await?;
+        bystander::measure(place, &large, worst, outcome).await?;
+    }
+    if wants(Part::Origin) || wants(Part::Partitions) {
+        let of_middle = Stock::fill(place, "middle", middle, 1).await?;
+        if wants(Part::Origin) {
+            inbox::over_origin(place, &of_middle, "100k", 20.0, outcome).await?;
+            inbox::over_origin(place, &large, "1m", 400.0, outcome).await?;
+        }
+        let cuts = [(16, 1.6), (64, 2.5)];
+        for (partitions, target) in cuts.into_iter().filter(|_| wants(Part::Partitions)) {
+            let name = format!("p{partitions}");
+            let cut = Stock::fill(place, &name, middle, partitions).await?;
+            inbox::over_one(&cut, &of_middle, &name, target, outcome).await?;
+        }
+    }
+    // These change what there is, so they come last.
+    if wants(Part::Update) {
+        update::measure(place, &large, outcome).await?;
+    }
+    if wants(Part::Throughput) {
+        throughput::measure(place, &large, outcome).await?;
+    }
+    Ok(())
+}
+
+/// What any command takes.
+async fn floor(stock: &Stock, outcome: &mut Outcome) -> Result<()> {
+    let mut ping = async || stock.command(&redis::cmd("PING")).await;
+    let times = pairs::times(2_000, &mut ping).await?;
+    let p50 = crate::interleave::quantile(times, 0.5) / 1e3;
+    outcome.add(
+        "redis.ping_us",
+        p50,
+        None,
+        "one PING by the same client, p50",
+    );
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Clients that are killed at every step of what they do.
+
+use std::{
+    env,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use governance_core::{
+    Actor, Context, ExecutionOutcome, Governor, OnStale, PageRequest, RequestQueries as _,
+    RequestQuery, Status, SubmitOptions,
+};
+use governance_redis::{RedisStore, RedisStoreOptions};
+use governance_testkit::fixtures::{Add, Asks, Counter, actor, add, key, operation, state_id};
+use redis_client::{Client, Config};
+use redis_harness::{FaultProxy, Persistence, Side, poll_until, unique_prefix};
+
+use crate::support::{load::decisions, open, options, server};
+
+const URL: &str = "GOVERNANCE_TEST_CHILD_URL";
+const PREFIX: &str = "GOVERNANCE_TEST_CHILD_PREFIX";
+const CHILD: &str = "clients::the_work_of_a_client_can_be_done_again";
+
+fn by(who: &str, number: u64) -> Context {
+    let actor: Actor = actor(who);
+    Context::of(&actor).operation(operation(number))
+}
+
+/// Two governed changes: one is approved and executed, one is given up. Every step has its
+/// operation id, so it can be repeated from the beginning, by anybody.
+async fn work(store: RedisStore) {
+    let governor = Governor::builder(store)
+        .register::<Add>()
+        .policy(Asks::everyone(["bob"]))
+        .build()
+        .expect("a governor");
+    let hits = state_id("hits");
+    let once = |text| SubmitOptions::new().idempotency_key(key(text));
+    let submitted = governor
+        .submit_with(&by("alice", 1), &hits, add(5), once("first"))
+        .await
+        .expect("a submission");
+    let id = submitted.id();
+    governor
+        .approve(&id, &by("bob", 2), "it is fine")
+        .await
+        .expect("a vote");
+    let report = governor
+        .execute(&id, &by("deployer", 3), OnStale::Reject)
+        .await
+        .expect("an execution");
+    assert_eq!(report.outcome(), ExecutionOutcome::Executed);
+    let second = governor
+        .submit_with(&by("alice", 4), &hits, add(7), once("second"))
+        .await
+        .expect("a submission");
+    governor
+        .cancel(&second.id(), &by("alice", 5), "not needed")
+        .await
+        .expect("a cancellation");
+}
+
+/// All of it happened, once.
+async fn check(store: &RedisStore) -> usize {
+    let page = PageRequest::first(10).expect("a page");
+    let found = store.requests(&RequestQuery::all_tenants(), &page).await;
+    let found = found.expect("a listing").items;
+    let statuses: Vec<Status> = found.iter().map(|request| request.status()).collect();
+    assert_eq!(statuses, [Status::Executed, Status::Canceled]);
+    let governor = Governor::builder(store.clone()).register::<Add>();
+    let governor = governor.policy(Asks::everyone(["bob"])).build();
+    let state = governor.expect("a governor");
+    let state = state.state::<Counter>(&state_id("hits")).await;
+    let (counter, version) = state.expect("a state");
+    assert_eq!(counter.map(|counter| counter.value), Some(5));
+    assert_eq!(version.get(), 1);
+    let report = store.verify().await.expect("a report");
+    assert!(report.is_clean(), "{report:?}");
+    let told: usize = found.iter().map(|request| request.decisions().len()).sum();
+    assert_eq!(decisions(store).await.len(), told);
+    told
+}
+
+async fn store_of(url: &str, prefix: &str) -> RedisStore {
+    // A step that is held ends with the process, not with a timeout.
+    let patient = Duration::from_secs(60);
+    let config = Config::builder()
+        .address(url)
+        .shared_connections(1)
+        .dial_timeout(patient)
+        .read_timeout(patient)
+        .write_timeout(patient);
+    let client = Client::connect(config.build().expect("a configuration"))
+        .await
+        .expect("a client");
+    let options: RedisStoreOptions = options().key_prefix(prefix);
+    RedisStore::connect(client, options).await.expect("a store")
+}
+
+/// Run by itself it works on a server of its own; as a child of the test below, on that of its
+/// parent.
+#[tokio::test]
+async fn the_work_of_a_client_can_be_done_again() {
+    if let (Ok(url), Ok(prefix)) = (env::var(URL), env::var(PREFIX)) {
+        work(store_of(&url, &prefix).await).await;
+        return;
+    }
+    let server = server(Persistence::None).await;
+    let store = open(server.url(), &options()).await;
+    work(store.clone()).await;
+    let decisions = check(&store).await;
+    work(store.clone()).await;
+    assert_eq!(check(&store).await, decisions);
+}
+
+fn child(url: &str, prefix: &str) -> Child {
+    let program = env::current_exe().expect("this program");
+    Command::new(program)
+        .args(["--exact", CHILD])
+        .env(URL, url)
+        .env(PREFIX, prefix)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a child")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_killed_at_any_step_leaves_nothing_half_done() {
+    let server = server(Persistence::None).await;
+    for side in [Side::BeforeForward, Side::BeforeReply] {
+        let mut killed = 0;
+        for step in 1.. {
+            let proxy = FaultProxy::start(server.port()).await;
+            proxy.hold_at(step, side);
+            let prefix = unique_prefix("killed");
+            let mut child = child(&proxy.url(), &prefix);
+            let ended = tokio::select! {
+                () = proxy.until_held() => None,
+                ended = poll_until("a child to end or to be held", || {
+                    std::future::ready(child.try_wait().expect("a child"))
+                }) => Some(ended),
+            };
+            if ended.is_none() {
+                child.kill().expect("a child to kill");
+                child.wait().expect("a child to end");
+                killed += 1;
+            }
+            let store = store_of(server.url(), &prefix).await;
+            let report = store.verify().await.expect("a report");
+            assert!(report.is_clean(), "step {step} {side:?}: {report:?}");
+            work(store.clone()).await;
+            check(&store).await;
+            if let Some(ended) = ended {
+                assert!(ended.success(), "there was no step {step} to be held at");
+                break;
+            }
+        }
+        // Opening the store takes some, and every one of the five acts at least one.
+        assert!(killed > 10, "{killed} steps");
+    }
+}
