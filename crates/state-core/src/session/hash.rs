@@ -48,6 +48,7 @@ impl fmt::Debug for SessionHash {
 }
 
 /// The secrets that ids are hashed with (HMAC-SHA-256). Never shown; overwritten when dropped.
+#[derive(Clone)]
 pub struct SessionKeys {
     current: Zeroizing<Vec<u8>>,
     previous: Option<Zeroizing<Vec<u8>>>,
