@@ -91,6 +91,7 @@ forbid state-core '.*redis.*|.*deadpool.*|governance-.*|state-.*'
 forbid state-memory '.*redis.*|.*deadpool.*|governance-.*|state-testkit'
 forbid state-redis 'governance-.*|state-memory|state-testkit'
 forbid state-modules 'governance-.*|state-testkit'
+forbid state-tower '.*redis.*|.*deadpool.*|governance-.*|state-memory|state-testkit'
 forbid state-testkit '.*redis.*|.*deadpool.*|governance-.*|state-memory|state-redis'
 
 forbid_direct governance-redis redis

@@ -92,7 +92,7 @@ fn every_scenario_is_run_here_and_described() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         // Their tests are suites of their own.
-        .filter(|name| !["iam-replay", "metadata-cache", "tile-cache"].contains(&name.as_str()))
+        .filter(|name| !["iam-replay", "metadata-cache", "state-service", "tile-cache"].contains(&name.as_str()))
         .collect();
     found.sort_unstable();
     let listed: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();

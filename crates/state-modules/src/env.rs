@@ -9,6 +9,7 @@ use state_core::{
     lock::{LeaderOptions, LockOptions},
     process::ProcessOptions,
     rate_limit::{Algorithm, Limit, LimiterOptions, OnError, Rule},
+    session::{OnError as SessionOnError, SessionKeys, SessionOptions},
 };
 use state_redis::lock::RedisLockOptions;
 
@@ -79,6 +80,10 @@ pub struct Settings {
     pub backend: Backend,
     /// `REDIS_CACHE_*`
     pub cache: CacheOptions,
+    /// `REDIS_SESSION_*`
+    pub session: SessionOptions,
+    /// `REDIS_SESSION_HASH_KEY` and `REDIS_SESSION_HASH_KEY_PREVIOUS`, if they are set.
+    pub session_keys: Option<SessionKeys>,
     /// `REDIS_BUS_*`
     pub events: EventOptions,
     /// `REDIS_RATELIMIT_*`
@@ -123,6 +128,8 @@ impl Settings {
         };
         let backend = reader.backend();
         let cache = reader.cache();
+        let session = reader.session();
+        let session_keys = reader.session_keys();
         let events = reader.events();
         let limiter = reader.limiter();
         let rule = reader.rule();
@@ -135,6 +142,8 @@ impl Settings {
                 instance,
                 backend,
                 cache,
+                session,
+                session_keys,
                 events,
                 limiter,
                 rule,
@@ -285,6 +294,54 @@ impl Reader<'_> {
             self.check("CACHE", error.option, error.rule);
         }
         cache
+    }
+
+    fn session(&mut self) -> SessionOptions {
+        let mut session = SessionOptions::default();
+        self.duration(&mut session.lifetime.idle, "SESSION_IDLE_TTL");
+        self.duration(&mut session.lifetime.max_age, "SESSION_MAX_AGE");
+        self.number(&mut session.lifetime.touch_percent, "SESSION_TOUCH_PERCENT");
+        self.number(&mut session.max_bytes, "SESSION_MAX_BYTES");
+        self.number(&mut session.max_per_user, "SESSION_MAX_PER_USER");
+        let on_error = |text: &str| match text {
+            "closed" => Some(SessionOnError::Closed),
+            "open_anonymous" => Some(SessionOnError::OpenAnonymous),
+            _ => None,
+        };
+        let is = "`closed` or `open_anonymous`";
+        self.set(&mut session.on_error, "SESSION_ON_ERROR", on_error, is);
+        if let Err(error) = session.validate() {
+            self.check("SESSION", error.option, error.rule);
+        }
+        session
+    }
+
+    fn session_keys(&mut self) -> Option<SessionKeys> {
+        let secret = self.text("SESSION_HASH_KEY");
+        let previous = self.text("SESSION_HASH_KEY_PREVIOUS");
+        let Some(secret) = secret else {
+            if previous.is_some() {
+                self.report("SESSION_HASH_KEY", "needed with the previous one");
+            }
+            return None;
+        };
+        let keys = match SessionKeys::new(secret.as_bytes()) {
+            Ok(keys) => keys,
+            Err(error) => {
+                self.report("SESSION_HASH_KEY", error);
+                return None;
+            }
+        };
+        let Some(previous) = previous else {
+            return Some(keys);
+        };
+        match keys.previous(previous.as_bytes()) {
+            Ok(keys) => Some(keys),
+            Err(error) => {
+                self.report("SESSION_HASH_KEY_PREVIOUS", error);
+                None
+            }
+        }
     }
 
     fn events(&mut self) -> EventOptions {

@@ -5,6 +5,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use redis_client::{Client, InstanceName, InvalidName, KeyPrefix};
 use state_core::{
     cache::Cache, event::Events, lock::Locks, process::Processes, rate_limit::RateLimiter,
+    session::Sessions,
 };
 
 use crate::health::Health;
@@ -68,6 +69,8 @@ pub struct NamedTokens {
     pub key_prefix: Token<KeyPrefix>,
     /// `redis.cache.store`
     pub cache: Token<Cache>,
+    /// `redis.session.store`
+    pub session: Token<Sessions>,
     /// `redis.ratelimit.store`
     pub rate_limit: Token<RateLimiter>,
     /// `redis.process.store`
@@ -103,6 +106,7 @@ impl NamedTokens {
             client: token(&instance, "client"),
             key_prefix: token(&instance, "key_prefix"),
             cache: token(&instance, "cache.store"),
+            session: token(&instance, "session.store"),
             rate_limit: token(&instance, "ratelimit.store"),
             process: token(&instance, "process.store"),
             locks: token(&instance, "lock.manager"),

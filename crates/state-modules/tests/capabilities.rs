@@ -11,6 +11,7 @@ use state_core::{
     lock::LockOptions,
     process::{NewProcess, ProcessOptions},
     rate_limit::{Limit, LimiterOptions, OnError, Rule},
+    session::{Created, NewSession, SessionKeys, SessionOptions},
 };
 use state_modules::{Backend, NamedTokens, Root, Settings, modules};
 
@@ -38,6 +39,12 @@ fn all(tokens: &NamedTokens, backend: Backend) -> Root {
             CacheOptions::default().l1_capacity(10),
         ))
         .module(modules::rate_limit(tokens, LimiterOptions::default()))
+        .module(modules::session(
+            tokens,
+            namespace(),
+            SessionKeys::new(b"32 bytes or more, from a secret store").unwrap(),
+            SessionOptions::default(),
+        ))
         .module(modules::process(
             tokens,
             namespace(),
@@ -64,6 +71,9 @@ async fn use_everything(root: &Root, tokens: &NamedTokens) {
     let limiter = root.get(&tokens.rate_limit).await.unwrap();
     let rule = Rule::new("r", Limit::new(5, SOON).unwrap()).unwrap();
     assert_eq!(limiter.check(&rule, "a", 1).await.unwrap().remaining, 4);
+    let sessions = root.get(&tokens.session).await.unwrap();
+    let created = sessions.create(NewSession::new("data")).await.unwrap();
+    assert!(matches!(created, Created::Created { .. }));
     let processes = root.get(&tokens.process).await.unwrap();
     processes.create(NewProcess::new("p", "k")).await.unwrap();
     assert!(processes.get("p").await.unwrap().is_some());
@@ -177,6 +187,12 @@ fn n_cl_8_every_variable_has_an_effect() {
         ("REDIS_CACHE_SHORT_TTL", "1s"),
         ("REDIS_CACHE_INVALIDATION", "eventual"),
         ("REDIS_CACHE_ON_ERROR", "stale"),
+        ("REDIS_SESSION_IDLE_TTL", "1m"),
+        ("REDIS_SESSION_MAX_AGE", "1h"),
+        ("REDIS_SESSION_TOUCH_PERCENT", "7"),
+        ("REDIS_SESSION_MAX_BYTES", "7"),
+        ("REDIS_SESSION_MAX_PER_USER", "7"),
+        ("REDIS_SESSION_ON_ERROR", "open_anonymous"),
         ("REDIS_BUS_MAXLEN", "7"),
         ("REDIS_BUS_RETENTION", "1h"),
         ("REDIS_BUS_POLL_INTERVAL", "1s"),
@@ -270,6 +286,28 @@ fn n_cl_7_all_problems_are_told_at_once_and_no_value() {
 }
 
 #[test]
+fn secrets_of_sessions_are_long_enough() {
+    let read = |key: &str, previous: &str| {
+        read(&[
+            ("REDIS_BACKEND", "memory"),
+            ("REDIS_SESSION_HASH_KEY", key),
+            ("REDIS_SESSION_HASH_KEY_PREVIOUS", previous),
+        ])
+        .map(|settings| settings.session_keys.is_some())
+    };
+    let long = "0123456789 0123456789 0123456789 0123456789";
+    assert_eq!(read("", ""), Ok(false));
+    assert_eq!(read(long, long), Ok(true));
+    let variable = |name: &str| Err(vec![name.to_owned()]);
+    assert_eq!(read("short", ""), variable("REDIS_SESSION_HASH_KEY"));
+    assert_eq!(read("", long), variable("REDIS_SESSION_HASH_KEY"));
+    assert_eq!(
+        read(long, "short"),
+        variable("REDIS_SESSION_HASH_KEY_PREVIOUS")
+    );
+}
+
+#[test]
 fn named_instances_have_variables_of_their_own() {
     let lookup = |variable: &str| match variable {
         "REDIS_JOBS_BACKEND" => Some("memory".to_owned()),
@@ -296,6 +334,7 @@ fn tokens_of_two_names_never_meet() {
                     tokens.client.name().to_owned(),
                     tokens.key_prefix.name().to_owned(),
                     tokens.cache.name().to_owned(),
+                    tokens.session.name().to_owned(),
                     tokens.rate_limit.name().to_owned(),
                     tokens.process.name().to_owned(),
                     tokens.locks.name().to_owned(),

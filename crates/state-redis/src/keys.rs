@@ -39,6 +39,7 @@ pub const KEYS: &[&[KeyPattern]] = &[
     crate::cache::KEYS,
     crate::event::KEYS,
     crate::rate_limit::KEYS,
+    crate::session::KEYS,
     crate::process::KEYS,
     crate::lock::KEYS,
 ];

@@ -1,1 +1,160 @@
-//! Who is calling: sessions.
+//! Sessions of one process.
+
+mod table;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use state_core::{
+    BackendError, Clock, MonotonicClock, Timestamp,
+    session::{
+        InvalidOption, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions, SessionStore,
+        Stored, Target, Written,
+    },
+};
+
+use self::table::Table;
+use crate::Faults;
+
+/// Sessions that one process knows. A clone is a handle to the same.
+#[derive(Clone)]
+pub struct MemorySessions(Arc<Inner>);
+
+struct Inner {
+    options: SessionOptions,
+    clock: Arc<dyn Clock>,
+    faults: Faults,
+    table: Mutex<Table>,
+}
+
+impl MemorySessions {
+    /// Most sessions and revocations kept at a time.
+    pub const CAPACITY: usize = 100_000;
+
+    /// No sessions yet.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption`] when a setting cannot work.
+    pub fn new(options: SessionOptions) -> Result<Self, InvalidOption> {
+        Self::with(options, Arc::new(MonotonicClock::new()), Faults::new())
+    }
+
+    /// The same with a clock and failures on demand.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption`] when a setting cannot work.
+    pub fn with(
+        options: SessionOptions,
+        clock: Arc<dyn Clock>,
+        faults: Faults,
+    ) -> Result<Self, InvalidOption> {
+        options.validate()?;
+        Ok(Self(Arc::new(Inner {
+            options,
+            clock,
+            faults,
+            table: Mutex::new(Table::new(options)),
+        })))
+    }
+
+    /// How many sessions and revocations are kept, those that are over and were not swept included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.table.lock().len()
+    }
+
+    /// Whether none is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes what is over. It happens by itself too, when there is much of it.
+    pub fn sweep(&self) {
+        self.0.table.lock().sweep(self.0.clock.now());
+    }
+
+    fn step<T>(
+        &self,
+        operation: &'static str,
+        step: impl FnOnce(&mut Table, Timestamp) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        let inner = &self.0;
+        inner.faults.around(operation, || {
+            step(&mut inner.table.lock(), inner.clock.now())
+        })
+    }
+}
+
+/// Shows how much there is, not what.
+impl fmt::Debug for MemorySessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySessions")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemorySessions {
+    fn options(&self) -> &SessionOptions {
+        &self.0.options
+    }
+
+    async fn now(&self) -> Result<Timestamp, BackendError> {
+        self.step("session.now", |_, now| Ok(now))
+    }
+
+    async fn create(&self, new: &NewRecord) -> Result<Stored, BackendError> {
+        self.step("session.create", |table, now| table.create(new, now))
+    }
+
+    async fn load(&self, hash: &SessionHash) -> Result<Target<Record>, BackendError> {
+        self.step("session.load", |table, now| Ok(table.load(hash, now)))
+    }
+
+    async fn save(
+        &self,
+        hash: &SessionHash,
+        data: Bytes,
+        version: u64,
+    ) -> Result<Target<Written>, BackendError> {
+        self.step("session.save", |table, now| {
+            Ok(table.save(hash, data, version, now))
+        })
+    }
+
+    async fn relocate(
+        &self,
+        (from, known): (&SessionHash, &Record),
+        to: &SessionHash,
+        user: Option<(&str, Option<Timestamp>)>,
+    ) -> Result<Target<Moved>, BackendError> {
+        self.step("session.relocate", |table, now| {
+            Ok(table.relocate((from, known), to, user, now))
+        })
+    }
+
+    async fn delete(&self, hash: &SessionHash) -> Result<bool, BackendError> {
+        self.step("session.delete", |table, _| Ok(table.delete(hash)))
+    }
+
+    async fn list(&self, user: &str) -> Result<Vec<Listed>, BackendError> {
+        self.step("session.list", |table, now| Ok(table.list(user, now)))
+    }
+
+    async fn revoke_all(
+        &self,
+        user: &str,
+        except: Option<&SessionHash>,
+    ) -> Result<(), BackendError> {
+        self.step("session.revoke_all", |table, now| {
+            table.revoke_all(user, except, now);
+            Ok(())
+        })
+    }
+}

@@ -10,10 +10,11 @@ use state_core::{
     lock::{LockOptions, LockStore, Locks},
     process::{ProcessOptions, ProcessStore, Processes},
     rate_limit::{LimiterOptions, RateLimitStore, RateLimiter},
+    session::{SessionKeys, SessionOptions, SessionStore, Sessions},
 };
 use state_memory::{
     Faults, cache::MemoryCacheStore, event::MemoryEventStore, lock::MemoryLocks,
-    process::MemoryProcesses, rate_limit::MemoryRateLimits,
+    process::MemoryProcesses, rate_limit::MemoryRateLimits, session::MemorySessions,
 };
 use state_redis::{
     cache::RedisCacheStore,
@@ -21,6 +22,7 @@ use state_redis::{
     lock::{RedisLockOptions, RedisLocks},
     process::RedisProcesses,
     rate_limit::RedisRateLimits,
+    session::RedisSessions,
 };
 
 use super::instance::{Base, base, module_name};
@@ -85,6 +87,29 @@ pub fn rate_limit(tokens: &NamedTokens, options: LimiterOptions) -> Module {
             }
         };
         Ok(RateLimiter::new(store, options)?)
+    })
+}
+
+/// Sessions of a namespace, under the secrets that ids are hashed with.
+#[must_use]
+pub fn session(
+    tokens: &NamedTokens,
+    namespace: Namespace,
+    keys: SessionKeys,
+    options: SessionOptions,
+) -> Module {
+    on_base(tokens, &tokens.session, move |base| {
+        let store: Arc<dyn SessionStore> = match base {
+            Base::Redis(client) => {
+                let client = (**client).clone();
+                Arc::new(RedisSessions::new(client, &namespace, options)?)
+            }
+            Base::Memory(clock) => {
+                let clock = Arc::new(*clock);
+                Arc::new(MemorySessions::with(options, clock, Faults::new())?)
+            }
+        };
+        Ok(Sessions::new(store, keys.clone()))
     })
 }
 

@@ -5,5 +5,5 @@
 mod capability;
 mod instance;
 
-pub use capability::{cache, events, health, locks, locks_on, process, rate_limit};
+pub use capability::{cache, events, health, locks, locks_on, process, rate_limit, session};
 pub use instance::instance;

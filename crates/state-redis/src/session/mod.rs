@@ -1,1 +1,8 @@
-//! Who is calling: sessions.
+//! Sessions on Redis.
+
+mod keys;
+mod reply;
+mod store;
+
+pub(crate) use keys::KEYS;
+pub use store::RedisSessions;

@@ -1,1 +1,98 @@
 //! The suite of `state_core::session`.
+
+pub mod lives;
+mod trial;
+
+pub use trial::{SessionHarness, SessionParts, SessionTrial};
+
+/// Makes one test of every case, for the harness the expression gives.
+#[macro_export]
+macro_rules! session_contract_tests {
+    ($harness:expr) => {
+        $crate::session_cases! { emit_session_tests; $harness }
+    };
+}
+
+/// Makes one test that runs all cases one after the other, for backends that are dear to start.
+#[macro_export]
+macro_rules! session_contract_in_turn {
+    ($harness:expr) => {
+        $crate::session_cases! { emit_session_turns; $harness }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! session_cases {
+    ($emit:ident; $harness:expr) => {
+        $crate::$emit! {
+            $harness;
+            lives {
+                created_session_is_loaded,
+                what_is_no_id_is_gone,
+                n_se_6_saves_do_not_overwrite_each_other,
+                t_se_1_ended_session_stays_ended,
+                idle_session_ends,
+                used_session_lives_to_its_age,
+                new_id_opens_and_the_old_one_does_not,
+                session_of_nobody_becomes_a_users,
+                sessions_of_a_user_are_listed,
+                n_se_9_index_forgets_what_is_over,
+                t_se_2_revocation_ends_everything_that_had_begun,
+                n_se_11_revocation_is_exact,
+                spared_session_stays,
+                oldest_session_makes_room,
+                rotated_keys_open_old_sessions,
+                large_data_is_refused,
+                each_outcome_is_observed_once,
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_session_tests {
+    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        fn session_harness() -> impl $crate::session::SessionHarness {
+            $harness
+        }
+
+        $(mod $group {
+            $(#[test]
+            fn $case() {
+                $crate::suite::run_stepwise(async {
+                    let harness = super::session_harness();
+                    let trial = $crate::session::SessionTrial::begin(&harness).await;
+                    $crate::session::$group::$case(&trial).await;
+                });
+            })+
+        })+
+
+        #[test]
+        fn every_case_is_listed() {
+            $($crate::suite::assert_complete(
+                $crate::session::$group::SOURCE,
+                &[$(stringify!($case)),+],
+            );)+
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_session_turns {
+    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        #[test]
+        fn every_case_in_turn() {
+            $crate::suite::run_stepwise(async {
+                let harness = $harness;
+                $($(
+                    println!("{}::{}", stringify!($group), stringify!($case));
+                    let trial = $crate::session::SessionTrial::begin(&harness).await;
+                    $crate::session::$group::$case(&trial).await;
+                )+)+
+            });
+        }
+    };
+}

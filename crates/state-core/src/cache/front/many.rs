@@ -8,7 +8,8 @@ use crate::cache::{
 };
 
 impl Cache {
-    /// Looks keys up; the answers are in their order.
+    /// Looks keys up; the answers are in their order. The backend is asked, whatever this process
+    /// keeps itself.
     ///
     /// # Errors
     ///

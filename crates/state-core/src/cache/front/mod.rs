@@ -3,6 +3,7 @@
 mod build;
 mod bus;
 mod inner;
+mod lease;
 mod load;
 mod many;
 mod read;

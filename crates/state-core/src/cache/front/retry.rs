@@ -40,6 +40,9 @@ pub(super) struct Retries {
 #[derive(Debug, Default)]
 struct Queue {
     tasks: VecDeque<Task>,
+    /// Whether a task is being done: it is not in the list then, as the same may have to be done
+    /// again after it.
+    busy: bool,
     working: bool,
 }
 
@@ -57,7 +60,7 @@ impl Inner {
     pub(super) fn queue(self: &Arc<Self>, task: Task) -> Result<(), CacheError> {
         let mut queue = self.retries.queue.lock();
         if !queue.tasks.contains(&task) {
-            if queue.tasks.len() >= self.retries.capacity {
+            if queue.tasks.len() + usize::from(queue.busy) >= self.retries.capacity {
                 return Err(CacheError::QueueFull);
             }
             queue.tasks.push_back(task);
@@ -71,40 +74,30 @@ impl Inner {
 
     /// How many invalidations wait to be made again.
     pub(super) fn queued(&self) -> usize {
-        self.retries.queue.lock().tasks.len()
+        let queue = self.retries.queue.lock();
+        queue.tasks.len() + usize::from(queue.busy)
     }
 
     /// Does the first task. None when there is none.
     async fn work_once(&self) -> Option<Result<(), ()>> {
-        let task = {
+        let mut task = {
             let mut queue = self.retries.queue.lock();
-            let task = queue.tasks.front().cloned();
+            let task = queue.tasks.pop_front();
             queue.working = task.is_some();
+            queue.busy = task.is_some();
             task?
         };
-        let mut attempt = task.clone();
-        let done = match self.attempt(&mut attempt).await {
-            Ok(_) => {
-                self.observe("retry", "done", None);
-                true
-            }
-            Err(error) if !error.is_retryable() => {
-                self.observe("retry", error.code(), None);
-                true
-            }
-            Err(error) => {
-                self.observe("retry", error.code(), None);
-                false
-            }
+        let (again, outcome) = match self.attempt(&mut task).await {
+            Ok(_) => (false, "done"),
+            Err(error) => (error.is_retryable(), error.code()),
         };
+        self.observe("retry", outcome, None);
         let mut queue = self.retries.queue.lock();
-        // The front is still this one: only this task takes from the queue.
-        if done {
-            queue.tasks.pop_front();
-        } else if let Some(front) = queue.tasks.front_mut() {
-            *front = attempt;
+        queue.busy = false;
+        if again && !queue.tasks.contains(&task) {
+            queue.tasks.push_front(task);
         }
-        Some(if done { Ok(()) } else { Err(()) })
+        Some(if again { Err(()) } else { Ok(()) })
     }
 }
 

@@ -1,0 +1,528 @@
+//! The front.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    clock::{Clock, MonotonicClock, Timestamp},
+    entropy::{Entropy, OsEntropy},
+    error::Classified as _,
+    observe::{Capability, NoObserver, Observation, Observer},
+    session::{
+        Created, Found, Listed, LoginStamp, Moved, NewRecord, NewSession, OnError, Reason, Record,
+        Regenerated, Saved, Session, SessionError, SessionHash, SessionId, SessionKeys,
+        SessionOptions, SessionStore, Stored, Target, Written,
+    },
+};
+
+/// Sessions on a backend. A clone is a handle to the same.
+#[derive(Debug, Clone)]
+pub struct Sessions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn SessionStore>,
+    keys: SessionKeys,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    observer: Arc<dyn Observer>,
+}
+
+/// How often an id is made anew, a crowd is counted anew, and a change is made anew.
+const TRIES: usize = 3;
+const MAX_USER_BYTES: usize = 512;
+
+impl Sessions {
+    /// Sessions on a backend, with the local clock and the system's randomness.
+    #[must_use]
+    pub fn new(store: Arc<dyn SessionStore>, keys: SessionKeys) -> Self {
+        Self::observed(
+            store,
+            keys,
+            Arc::new(MonotonicClock::new()),
+            Arc::new(OsEntropy),
+            Arc::new(NoObserver),
+        )
+    }
+
+    /// The same with everything passed in. The clock only measures how long calls take.
+    #[must_use]
+    pub fn observed(
+        store: Arc<dyn SessionStore>,
+        keys: SessionKeys,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            keys,
+            clock,
+            entropy,
+            observer,
+        }))
+    }
+
+    /// The settings of the store.
+    #[must_use]
+    pub fn options(&self) -> &SessionOptions {
+        self.0.store.options()
+    }
+
+    /// Begins a login, before the password is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Backend`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn begin_login(&self) -> Result<LoginStamp, SessionError> {
+        Ok(LoginStamp(self.0.store.now().await?))
+    }
+
+    /// Creates a session.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]. With an unknown outcome a session may be there that nobody has the id of;
+    /// it ends by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with an unknown outcome.
+    ///
+    /// # Round trips
+    ///
+    /// One; two when the number of sessions of a user is limited.
+    pub async fn create(&self, new: NewSession) -> Result<Created, SessionError> {
+        let since = self.0.clock.now();
+        let created = self.try_create(new).await;
+        self.tell("create", since, &created, |created| match created {
+            Created::Created { .. } => "created",
+            Created::Revoked => "revoked",
+        });
+        created
+    }
+
+    async fn try_create(&self, new: NewSession) -> Result<Created, SessionError> {
+        check_user(new.user.as_deref())?;
+        self.check_size(new.data.len() + new.meta.len())?;
+        let mut taken = 0;
+        let mut crowded = 0;
+        loop {
+            let id = SessionId::random(&*self.0.entropy)?;
+            let record = NewRecord {
+                hash: self.0.keys.hash(&id),
+                user: new.user.clone(),
+                data: new.data.clone(),
+                meta: new.meta.clone(),
+                stamp: new.stamp.map(|stamp| stamp.0),
+                victims: self.victims(new.user.as_deref()).await?,
+            };
+            match self.0.store.create(&record).await? {
+                Stored::Stored(stored) => {
+                    let session = session(record.hash, stored);
+                    return Ok(Created::Created { id, session });
+                }
+                Stored::Revoked => return Ok(Created::Revoked),
+                Stored::Taken if taken + 1 < TRIES => taken += 1,
+                Stored::Taken => return Err(SessionError::IdExhausted),
+                Stored::Crowded if crowded + 1 < TRIES => crowded += 1,
+                Stored::Crowded => return Err(SessionError::Contended),
+            }
+        }
+    }
+
+    /// The oldest sessions of a user that are one too many with a new one.
+    async fn victims(&self, user: Option<&str>) -> Result<Vec<SessionHash>, SessionError> {
+        let most = self.options().max_per_user;
+        let (Some(user), true) = (user, most > 0) else {
+            return Ok(Vec::new());
+        };
+        let listed = self.0.store.list(user).await?;
+        let many = (listed.len() + 1).saturating_sub(most);
+        Ok(listed
+            .into_iter()
+            .take(many)
+            .map(|listed| listed.handle)
+            .collect())
+    }
+
+    /// Reads the session of a cookie. What is no id is gone, without asking the backend.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Backend`] when the backend does not answer and the options say
+    /// [`OnError::Closed`]. Whoever calls is not logged in then.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any time.
+    ///
+    /// # Round trips
+    ///
+    /// One; two for an id that is not there while there are keys of before.
+    pub async fn load(&self, cookie: &str) -> Result<Found, SessionError> {
+        let since = self.0.clock.now();
+        let found = self.try_load(cookie).await;
+        let found = match found {
+            Err(_) if self.options().on_error == OnError::OpenAnonymous => Ok(Found::Anonymous),
+            found => found,
+        };
+        self.tell("load", since, &found, |found| match found {
+            Found::Live(_) => "live",
+            Found::Gone => "gone",
+            Found::Expired => "expired",
+            Found::Revoked => "revoked",
+            Found::Anonymous => "anonymous",
+        });
+        found
+    }
+
+    async fn try_load(&self, cookie: &str) -> Result<Found, SessionError> {
+        let Some(id) = SessionId::parse(cookie) else {
+            return Ok(Found::Gone);
+        };
+        let hash = self.0.keys.hash(&id);
+        let record = match self.0.store.load(&hash).await? {
+            Target::Gone => match self.move_from_previous(&id, &hash).await? {
+                Some(record) => record,
+                None => return Ok(Found::Gone),
+            },
+            Target::Live(record) => record,
+            Target::Expired => return Ok(Found::Expired),
+            Target::Revoked => return Ok(Found::Revoked),
+        };
+        Ok(Found::Live(session(hash, record)))
+    }
+
+    /// A session stored under the keys of before is moved to where the new ones put it.
+    async fn move_from_previous(
+        &self,
+        id: &SessionId,
+        hash: &SessionHash,
+    ) -> Result<Option<Record>, SessionError> {
+        let Some(previous) = self.0.keys.previous_hash(id) else {
+            return Ok(None);
+        };
+        let Target::Live(record) = self.0.store.load(&previous).await? else {
+            return Ok(None);
+        };
+        let moved = self
+            .0
+            .store
+            .relocate((&previous, &record), hash, None)
+            .await?;
+        Ok(match moved {
+            Target::Live(Moved::Moved(record)) => Some(record),
+            // Another request moved it, or saved it there: it is where it belongs now, or will be
+            // at the next request.
+            _ => match self.0.store.load(hash).await? {
+                Target::Live(record) => Some(record),
+                _ => None,
+            },
+        })
+    }
+
+    /// Writes the data of a session that was loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]. With an unknown outcome, load it again.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been written when the future is dropped.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn save(
+        &self,
+        session: &Session,
+        data: impl Into<Bytes>,
+    ) -> Result<Saved, SessionError> {
+        let since = self.0.clock.now();
+        let data = data.into();
+        let saved = match self.check_size(data.len()) {
+            Ok(()) => self.write(&session.handle, data, session.version).await,
+            Err(error) => Err(error),
+        };
+        self.tell("save", since, &saved, |saved| match saved {
+            Saved::Saved { .. } => "saved",
+            Saved::Conflict { .. } => "conflict",
+            Saved::Lost => "lost",
+        });
+        saved
+    }
+
+    async fn write(
+        &self,
+        handle: &SessionHash,
+        data: Bytes,
+        version: u64,
+    ) -> Result<Saved, SessionError> {
+        Ok(match self.0.store.save(handle, data, version).await? {
+            Target::Live(Written::Written { version }) => Saved::Saved { version },
+            Target::Live(Written::Conflict { current }) => Saved::Conflict { current },
+            Target::Gone | Target::Expired | Target::Revoked => Saved::Lost,
+        })
+    }
+
+    /// Changes the data of a session, again and again until nobody else was faster. `None` when
+    /// the session is not there, or not any more.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]; [`SessionError::Contended`] after three times.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been written when the future is dropped.
+    ///
+    /// # Round trips
+    ///
+    /// Two for every time.
+    pub async fn update(
+        &self,
+        cookie: &str,
+        change: impl Fn(&Bytes) -> Bytes,
+    ) -> Result<Option<Session>, SessionError> {
+        for _ in 0..TRIES {
+            let Found::Live(mut session) = self.load(cookie).await? else {
+                return Ok(None);
+            };
+            session.data = change(&session.data);
+            match self.save(&session, session.data.clone()).await? {
+                Saved::Saved { version } => {
+                    session.version = version;
+                    return Ok(Some(session));
+                }
+                Saved::Conflict { .. } => {}
+                Saved::Lost => return Ok(None),
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// Gives a session a new id; the old one opens nothing from then on.
+    ///
+    /// With a user the session begins anew as that user's. [`Reason::PrivilegeChange`] and
+    /// [`Reason::Rotation`] differ in what is counted: no old id is good for anything in either.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]. With an unknown outcome neither id may open it: ask the user to log in.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with an unknown outcome.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn regenerate(
+        &self,
+        session: &Session,
+        reason: Reason,
+        user: Option<(&str, LoginStamp)>,
+    ) -> Result<Regenerated, SessionError> {
+        let since = self.0.clock.now();
+        let made = self.try_regenerate(session, user).await;
+        let operation = match reason {
+            Reason::PrivilegeChange => "regenerate",
+            Reason::Rotation => "rotate",
+        };
+        self.tell(operation, since, &made, |made| match made {
+            Regenerated::Regenerated { .. } => "regenerated",
+            Regenerated::Conflict { .. } => "conflict",
+            Regenerated::Lost => "lost",
+            Regenerated::Revoked => "revoked",
+        });
+        made
+    }
+
+    async fn try_regenerate(
+        &self,
+        old: &Session,
+        user: Option<(&str, LoginStamp)>,
+    ) -> Result<Regenerated, SessionError> {
+        check_user(user.map(|(user, _)| user))?;
+        let user = user.map(|(user, stamp)| (user, Some(stamp.0)));
+        let record = Record {
+            version: old.version,
+            user: old.user.clone(),
+            data: Bytes::new(),
+            times: crate::session::Times {
+                created: old.created,
+                seen: old.created,
+                ends: old.ends,
+            },
+        };
+        for _ in 0..TRIES {
+            let id = SessionId::random(&*self.0.entropy)?;
+            let hash = self.0.keys.hash(&id);
+            let moved = self.0.store.relocate((&old.handle, &record), &hash, user);
+            return Ok(match moved.await? {
+                Target::Live(Moved::Moved(record)) => Regenerated::Regenerated {
+                    id,
+                    session: session(hash, record),
+                },
+                Target::Live(Moved::Taken) => continue,
+                Target::Live(Moved::Conflict { current }) => Regenerated::Conflict { current },
+                Target::Live(Moved::Revoked) => Regenerated::Revoked,
+                Target::Gone | Target::Expired | Target::Revoked => Regenerated::Lost,
+            });
+        }
+        Err(SessionError::IdExhausted)
+    }
+
+    /// Ends a session: a logout. Whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Backend`]; repeating it is safe.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been ended when the future is dropped.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn delete(&self, session: &Session) -> Result<bool, SessionError> {
+        self.end("delete", &session.handle).await
+    }
+
+    /// Ends a session of a listing. Whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Backend`]; repeating it is safe.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been ended when the future is dropped.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn revoke(&self, handle: &SessionHash) -> Result<bool, SessionError> {
+        self.end("revoke", handle).await
+    }
+
+    async fn end(
+        &self,
+        operation: &'static str,
+        handle: &SessionHash,
+    ) -> Result<bool, SessionError> {
+        let since = self.0.clock.now();
+        let ended = self.0.store.delete(handle).await.map_err(Into::into);
+        self.tell(operation, since, &ended, |ended| {
+            if *ended { "ended" } else { "gone" }
+        });
+        ended
+    }
+
+    /// The sessions of a user, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any time.
+    ///
+    /// # Round trips
+    ///
+    /// Two, and one more when something in the index was over.
+    pub async fn list_for_user(&self, user: &str) -> Result<Vec<Listed>, SessionError> {
+        check_user(Some(user))?;
+        Ok(self.0.store.list(user).await?)
+    }
+
+    /// Ends all sessions of a user that have begun, except one; logins that are under way, too.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]; repeating it is safe.
+    ///
+    /// # Cancel safety
+    ///
+    /// They may have been ended when the future is dropped: all of them or none.
+    ///
+    /// # Round trips
+    ///
+    /// One.
+    pub async fn revoke_all(
+        &self,
+        user: &str,
+        except: Option<&Session>,
+    ) -> Result<(), SessionError> {
+        check_user(Some(user))?;
+        let since = self.0.clock.now();
+        let except = except.map(|session| &session.handle);
+        let revoked = self
+            .0
+            .store
+            .revoke_all(user, except)
+            .await
+            .map_err(Into::into);
+        self.tell("revoke_all", since, &revoked, |()| "revoked");
+        revoked
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<(), SessionError> {
+        let most = self.options().max_bytes;
+        if bytes > most {
+            return Err(SessionError::TooLarge { bytes, most });
+        }
+        Ok(())
+    }
+
+    fn tell<T>(
+        &self,
+        operation: &'static str,
+        since: Timestamp,
+        result: &Result<T, SessionError>,
+        name: impl FnOnce(&T) -> &'static str,
+    ) {
+        let outcome = match result {
+            Ok(value) => name(value),
+            Err(error) => error.code(),
+        };
+        self.0.observer.operation(&Observation {
+            capability: Capability::Session,
+            operation,
+            outcome,
+            namespace: "",
+            duration: Some(self.0.clock.now().saturating_since(since)),
+        });
+    }
+}
+
+fn session(handle: SessionHash, record: Record) -> Session {
+    Session {
+        handle,
+        version: record.version,
+        user: record.user,
+        data: record.data,
+        created: record.times.created,
+        ends: record.times.ends,
+    }
+}
+
+fn check_user(user: Option<&str>) -> Result<(), SessionError> {
+    match user {
+        Some(user) if !(1..=MAX_USER_BYTES).contains(&user.len()) => Err(SessionError::User),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,267 @@
+//! The sessions and every step on them.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use state_core::{
+    BackendError, ErrorKind, Timestamp,
+    session::{
+        Listed, Moved, NewRecord, Record, SessionHash, SessionOptions, Standing, Stored, Target,
+        Times, Written, standing,
+    },
+};
+
+use super::MemorySessions;
+
+struct Kept {
+    record: Record,
+    meta: String,
+}
+
+pub(super) struct Table {
+    options: SessionOptions,
+    sessions: HashMap<SessionHash, Kept>,
+    /// When the sessions of a user were last revoked.
+    cuts: HashMap<String, Timestamp>,
+}
+
+impl Table {
+    pub(super) fn new(options: SessionOptions) -> Self {
+        Self {
+            options,
+            sessions: HashMap::new(),
+            cuts: HashMap::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len() + self.cuts.len()
+    }
+
+    fn cut(&self, user: Option<&str>) -> Option<Timestamp> {
+        self.cuts.get(user?).copied()
+    }
+
+    fn judge(&self, kept: &Kept, now: Timestamp) -> Standing {
+        let record = &kept.record;
+        let cut = self.cut(record.user.as_deref());
+        standing(&self.options.lifetime, record.times, cut, now)
+    }
+
+    /// A session that is good; what is not is removed.
+    fn live(&mut self, hash: &SessionHash, now: Timestamp) -> Target<&mut Kept> {
+        let Some(kept) = self.sessions.get(hash) else {
+            return Target::Gone;
+        };
+        let target = match self.judge(kept, now) {
+            Standing::Live { .. } => None,
+            Standing::Revoked => Some(Target::Revoked),
+            _ => Some(Target::Expired),
+        };
+        if let Some(target) = target {
+            self.sessions.remove(hash);
+            return target;
+        }
+        self.sessions
+            .get_mut(hash)
+            .map_or(Target::Gone, Target::Live)
+    }
+
+    pub(super) fn create(
+        &mut self,
+        new: &NewRecord,
+        now: Timestamp,
+    ) -> Result<Stored, BackendError> {
+        if self.sessions.contains_key(&new.hash) {
+            return Ok(Stored::Taken);
+        }
+        let cut = self.cut(new.user.as_deref());
+        if let (Some(stamp), Some(cut)) = (new.stamp, cut)
+            && stamp <= cut
+        {
+            return Ok(Stored::Revoked);
+        }
+        if let (Some(user), most @ 1..) = (&new.user, self.options.max_per_user) {
+            let listed = self.list(user, now);
+            let stay = listed
+                .iter()
+                .filter(|listed| !new.victims.contains(&listed.handle));
+            if stay.count() >= most {
+                return Ok(Stored::Crowded);
+            }
+            for victim in &new.victims {
+                self.sessions.remove(victim);
+            }
+        }
+        self.make_room(now)?;
+        let created = cut.map_or(now, |cut| now.max(after(cut)));
+        let record = Record {
+            version: 1,
+            user: new.user.clone(),
+            data: new.data.clone(),
+            times: Times {
+                created,
+                seen: created,
+                ends: created.saturating_add(self.options.lifetime.max_age),
+            },
+        };
+        let meta = new.meta.clone();
+        let kept = Kept {
+            record: record.clone(),
+            meta,
+        };
+        self.sessions.insert(new.hash.clone(), kept);
+        Ok(Stored::Stored(record))
+    }
+
+    pub(super) fn load(&mut self, hash: &SessionHash, now: Timestamp) -> Target<Record> {
+        let lifetime = self.options.lifetime;
+        match self.live(hash, now) {
+            Target::Live(kept) => {
+                let is_touched = standing(&lifetime, kept.record.times, None, now);
+                if matches!(is_touched, Standing::Live { touch: true, .. }) {
+                    kept.record.times.seen = now;
+                }
+                Target::Live(kept.record.clone())
+            }
+            Target::Gone => Target::Gone,
+            Target::Expired => Target::Expired,
+            Target::Revoked => Target::Revoked,
+        }
+    }
+
+    pub(super) fn save(
+        &mut self,
+        hash: &SessionHash,
+        data: Bytes,
+        version: u64,
+        now: Timestamp,
+    ) -> Target<Written> {
+        match self.live(hash, now) {
+            Target::Live(kept) if kept.record.version != version => {
+                let current = kept.record.version;
+                Target::Live(Written::Conflict { current })
+            }
+            Target::Live(kept) => {
+                kept.record.data = data;
+                kept.record.version += 1;
+                kept.record.times.seen = now;
+                let version = kept.record.version;
+                Target::Live(Written::Written { version })
+            }
+            Target::Gone => Target::Gone,
+            Target::Expired => Target::Expired,
+            Target::Revoked => Target::Revoked,
+        }
+    }
+
+    pub(super) fn relocate(
+        &mut self,
+        (from, known): (&SessionHash, &Record),
+        to: &SessionHash,
+        user: Option<(&str, Option<Timestamp>)>,
+        now: Timestamp,
+    ) -> Target<Moved> {
+        let cut = self.cut(user.map(|(user, _)| user));
+        let is_taken = self.sessions.contains_key(to);
+        let max_age = self.options.lifetime.max_age;
+        let kept = match self.live(from, now) {
+            Target::Live(kept) => kept,
+            Target::Gone => return Target::Gone,
+            Target::Expired => return Target::Expired,
+            Target::Revoked => return Target::Revoked,
+        };
+        let current = kept.record.version;
+        if current != known.version || kept.record.user != known.user {
+            return Target::Live(Moved::Conflict { current });
+        }
+        if is_taken {
+            return Target::Live(Moved::Taken);
+        }
+        if let Some((user, stamp)) = user {
+            if let (Some(stamp), Some(cut)) = (stamp, cut)
+                && stamp <= cut
+            {
+                return Target::Live(Moved::Revoked);
+            }
+            let created = cut.map_or(now, |cut| now.max(after(cut)));
+            kept.record.user = Some(user.to_owned());
+            kept.record.times = Times {
+                created,
+                seen: created,
+                ends: created.saturating_add(max_age),
+            };
+        }
+        kept.record.version += 1;
+        let Some(kept) = self.sessions.remove(from) else {
+            return Target::Gone;
+        };
+        let record = kept.record.clone();
+        self.sessions.insert(to.clone(), kept);
+        Target::Live(Moved::Moved(record))
+    }
+
+    pub(super) fn delete(&mut self, hash: &SessionHash) -> bool {
+        self.sessions.remove(hash).is_some()
+    }
+
+    pub(super) fn list(&self, user: &str, now: Timestamp) -> Vec<Listed> {
+        let mut listed: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, kept)| kept.record.user.as_deref() == Some(user))
+            .filter(|(_, kept)| matches!(self.judge(kept, now), Standing::Live { .. }))
+            .map(|(handle, kept)| Listed {
+                handle: handle.clone(),
+                created: kept.record.times.created,
+                seen: kept.record.times.seen,
+                meta: kept.meta.clone(),
+            })
+            .collect();
+        listed.sort_unstable_by(|a, b| (a.created, &a.handle).cmp(&(b.created, &b.handle)));
+        listed
+    }
+
+    pub(super) fn revoke_all(&mut self, user: &str, except: Option<&SessionHash>, now: Timestamp) {
+        let cut = self.cuts.get(user).map_or(now, |cut| now.max(after(*cut)));
+        self.cuts.insert(user.to_owned(), cut);
+        let spared = except.and_then(|hash| self.sessions.get_mut(hash));
+        if let Some(kept) = spared.filter(|kept| kept.record.user.as_deref() == Some(user)) {
+            kept.record.times.created = after(cut);
+        }
+    }
+
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        let over: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, kept)| !matches!(self.judge(kept, now), Standing::Live { .. }))
+            .map(|(hash, _)| hash.clone())
+            .collect();
+        for hash in over {
+            self.sessions.remove(&hash);
+        }
+        let age = self.options.lifetime.max_age;
+        self.cuts.retain(|_, cut| cut.saturating_add(age) > now);
+    }
+
+    fn make_room(&mut self, now: Timestamp) -> Result<(), BackendError> {
+        let len = self.len();
+        if (len >= 1_024 && len.is_power_of_two()) || len >= MemorySessions::CAPACITY {
+            self.sweep(now);
+        }
+        if self.len() < MemorySessions::CAPACITY {
+            return Ok(());
+        }
+        let message = "as many sessions are kept as there may be";
+        Err(BackendError::new(
+            ErrorKind::TooLarge,
+            "session.create",
+            message,
+        ))
+    }
+}
+
+fn after(time: Timestamp) -> Timestamp {
+    Timestamp::from_micros(time.as_micros() + 1)
+}

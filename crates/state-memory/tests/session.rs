@@ -1,0 +1,29 @@
+//! The suite of sessions on the twin.
+
+use std::sync::Arc;
+
+use state_core::session::SessionOptions;
+use state_memory::{Faults, session::MemorySessions};
+use state_testkit::{
+    VirtualClock, async_trait,
+    session::{SessionHarness, SessionParts},
+    session_contract_tests,
+};
+
+struct Memory;
+
+#[async_trait]
+impl SessionHarness for Memory {
+    async fn fresh(&self, options: SessionOptions) -> SessionParts {
+        let clock = VirtualClock::new();
+        let store = MemorySessions::with(options, Arc::new(clock.clone()), Faults::new());
+        SessionParts {
+            store: Arc::new(store.expect("valid options")),
+            clock: Arc::new(clock.clone()),
+            passage: Arc::new(clock),
+            guard: Box::new(()),
+        }
+    }
+}
+
+session_contract_tests!(Memory);

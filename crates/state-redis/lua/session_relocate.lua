@@ -1,0 +1,68 @@
+#!lua
+-- session.relocate 1
+--
+-- Moves a session that is good to a new id; with a user it begins anew as that user's.
+--
+-- KEYS  old session, new session, revocations, index of the old user, index of the new one
+-- ARGV  1 old hash, 2 new hash, 3 version, 4 old user or '', 5 new user or '' for the same,
+--       6 begin of the login in microseconds or '', 7 idle time in ms, 8 longest age in ms
+-- Reply MOVED, version, created, last seen, end, user, data | TAKEN | CONFLICT, version |
+--       LOGIN (revoked since it began) | GONE | EXPIRED | REVOKED
+
+local call = redis.call
+local idle, age = tonumber(ARGV[7]), tonumber(ARGV[8])
+if not (idle and idle >= 1 and idle % 1 == 0 and age and age >= 1 and age % 1 == 0) then
+  return redis.error_reply('ERR invalid lifetime')
+end
+
+local s = call('HMGET', KEYS[1], 'v', 'c', 'l', 'a', 'u', 'd')
+if not s[1] then
+  return {'GONE'}
+end
+local time = call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local created, seen = tonumber(s[2]), tonumber(s[3])
+local ends = math.min(tonumber(s[4]), created + age * 1000)
+if now >= ends or now >= seen + idle * 1000 then
+  call('DEL', KEYS[1])
+  return {'EXPIRED'}
+end
+if s[5] ~= '' then
+  local cut = call('ZSCORE', KEYS[3], s[5])
+  if cut and tonumber(cut) >= created then
+    call('DEL', KEYS[1])
+    return {'REVOKED'}
+  end
+end
+if s[1] ~= ARGV[3] or s[5] ~= ARGV[4] then
+  return {'CONFLICT', s[1]}
+end
+if call('EXISTS', KEYS[2]) == 1 then
+  return {'TAKEN'}
+end
+local user = s[5]
+if ARGV[5] ~= '' then
+  user = ARGV[5]
+  local cut = tonumber(call('ZSCORE', KEYS[3], user) or 0)
+  if ARGV[6] ~= '' and tonumber(ARGV[6]) <= cut then
+    return {'LOGIN'}
+  end
+  local begun = math.max(now, cut + 1)
+  s[2] = string.format('%.0f', begun)
+  s[3] = s[2]
+  s[4] = string.format('%.0f', begun + age * 1000)
+  ends = begun + age * 1000
+end
+local version = string.format('%.0f', tonumber(s[1]) + 1)
+call('RENAME', KEYS[1], KEYS[2])
+call('HSET', KEYS[2], 'v', version, 'u', user, 'c', s[2], 'l', s[3], 'a', s[4])
+local left = math.min(tonumber(s[3]) + idle * 1000, ends) - now
+call('PEXPIRE', KEYS[2], string.format('%.0f', math.max(math.ceil(left / 1000), 1)))
+if s[5] ~= '' then
+  call('ZREM', KEYS[4], ARGV[1])
+end
+if user ~= '' then
+  call('ZADD', KEYS[5], s[4], ARGV[2])
+  call('PEXPIRE', KEYS[5], string.format('%.0f', math.max(age, call('PTTL', KEYS[5]))))
+end
+return {'MOVED', version, s[2], s[3], s[4], user, s[6]}

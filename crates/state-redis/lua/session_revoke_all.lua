@@ -1,0 +1,29 @@
+#!lua
+-- session.revoke_all 1
+--
+-- Ends all sessions of a user that began until now, except one.
+--
+-- KEYS  revocations, then the session that stays, if there is one
+-- ARGV  1 user, 2 longest age in ms
+-- Reply OK
+
+local call = redis.call
+local age = tonumber(ARGV[2])
+if not (age and age >= 1 and age % 1 == 0) then
+  return redis.error_reply('ERR invalid lifetime')
+end
+
+local time = call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local cut = math.max(now, tonumber(call('ZSCORE', KEYS[1], ARGV[1]) or 0) + 1)
+-- A revocation matters as long as a session from before it can live.
+local over = call('ZRANGE', KEYS[1], '-inf', string.format('%.0f', now - age * 1000), 'BYSCORE', 'LIMIT', 0, 100)
+if #over > 0 then
+  call('ZREM', KEYS[1], unpack(over))
+end
+call('ZADD', KEYS[1], string.format('%.0f', cut), ARGV[1])
+call('PEXPIRE', KEYS[1], string.format('%.0f', age))
+if KEYS[2] and call('HGET', KEYS[2], 'u') == ARGV[1] then
+  call('HSET', KEYS[2], 'c', string.format('%.0f', cut + 1))
+end
+return 'OK'

@@ -1,0 +1,35 @@
+//! The suite of sessions on one server.
+
+mod support;
+
+use std::sync::Arc;
+
+use state_core::{MonotonicClock, Namespace, session::SessionOptions};
+use state_redis::session::RedisSessions;
+use state_testkit::{
+    async_trait,
+    session::{SessionHarness, SessionParts},
+    session_contract_tests,
+};
+
+use crate::support::{ServerTime, client, server};
+
+struct Standalone;
+
+#[async_trait]
+impl SessionHarness for Standalone {
+    async fn fresh(&self, options: SessionOptions) -> SessionParts {
+        let server = server().await;
+        let client = client(server.url()).await;
+        let namespace = Namespace::new("web").expect("a name");
+        let store = RedisSessions::new(client.clone(), &namespace, options);
+        SessionParts {
+            store: Arc::new(store.expect("valid options")),
+            clock: Arc::new(MonotonicClock::new()),
+            passage: Arc::new(ServerTime(client)),
+            guard: Box::new(server),
+        }
+    }
+}
+
+session_contract_tests!(Standalone);

@@ -1,0 +1,35 @@
+//! The suite of sessions on a cluster, one after the other.
+
+mod support;
+
+use std::sync::Arc;
+
+use redis_harness::Cluster;
+use state_core::{MonotonicClock, Namespace, session::SessionOptions};
+use state_redis::session::RedisSessions;
+use state_testkit::{
+    async_trait,
+    session::{SessionHarness, SessionParts},
+    session_contract_in_turn,
+};
+
+use crate::support::{ServerTime, client_of};
+
+struct OnCluster(Cluster);
+
+#[async_trait]
+impl SessionHarness for OnCluster {
+    async fn fresh(&self, options: SessionOptions) -> SessionParts {
+        let client = client_of(&self.0).await;
+        let namespace = Namespace::new("web").expect("a name");
+        let store = RedisSessions::new(client.clone(), &namespace, options);
+        SessionParts {
+            store: Arc::new(store.expect("valid options")),
+            clock: Arc::new(MonotonicClock::new()),
+            passage: Arc::new(ServerTime(client)),
+            guard: Box::new(()),
+        }
+    }
+}
+
+session_contract_in_turn!(OnCluster(Cluster::start(3, 0).await));

@@ -1,0 +1,116 @@
+//! What a case works with.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use state_core::{
+    Clock, OsEntropy,
+    session::{
+        Created, Found, NewSession, Session, SessionKeys, SessionOptions, SessionStore, Sessions,
+    },
+};
+
+use crate::{Passage, RecordingObserver};
+
+/// A backend under test.
+#[async_trait]
+pub trait SessionHarness: Send + Sync {
+    /// A store without sessions, with these settings.
+    async fn fresh(&self, options: SessionOptions) -> SessionParts;
+}
+
+/// A store and what belongs to it.
+#[expect(
+    missing_debug_implementations,
+    reason = "what a harness keeps alive need not have one"
+)]
+pub struct SessionParts {
+    /// The store.
+    pub store: Arc<dyn SessionStore>,
+    /// The local clock of fronts.
+    pub clock: Arc<dyn Clock>,
+    /// How time passes.
+    pub passage: Arc<dyn Passage>,
+    /// What must live as long as the store: a server.
+    pub guard: Box<dyn Any + Send + Sync>,
+}
+
+/// One case with a store of its own.
+#[expect(missing_debug_implementations, reason = "as its parts")]
+pub struct SessionTrial {
+    /// The store and what belongs to it.
+    pub parts: SessionParts,
+    /// What the front of the trial told.
+    pub observer: RecordingObserver,
+    /// The front.
+    pub sessions: Sessions,
+}
+
+/// After this time without requests sessions of a trial end.
+pub(super) const IDLE: Duration = Duration::from_millis(500);
+/// After this time in all.
+pub(super) const AGE: Duration = Duration::from_millis(1_200);
+/// So many sessions a user may have.
+pub(super) const MOST: usize = 3;
+
+const SECRET: &[u8] = b"the first secret, 32 bytes or more";
+const NEXT: &[u8] = b"the second secret, 32 bytes or more";
+
+impl SessionTrial {
+    /// A trial on a fresh store.
+    pub async fn begin(harness: &dyn SessionHarness) -> Self {
+        let options = SessionOptions::default()
+            .idle(IDLE)
+            .max_age(AGE)
+            .max_bytes(1_000)
+            .max_per_user(MOST);
+        let parts = harness.fresh(options).await;
+        let observer = RecordingObserver::new();
+        let keys = SessionKeys::new(SECRET).expect("long enough");
+        let sessions = front(&parts, &observer, keys);
+        Self {
+            parts,
+            observer,
+            sessions,
+        }
+    }
+
+    /// A front with the next secret, that still knows the first.
+    pub(super) fn rotated(&self) -> Sessions {
+        let keys = SessionKeys::new(NEXT).and_then(|keys| keys.previous(SECRET));
+        front(&self.parts, &self.observer, keys.expect("long enough"))
+    }
+
+    pub(super) async fn pass(&self, time: Duration) {
+        self.parts.passage.pass(time).await;
+    }
+
+    /// Creates a session, and gives the cookie.
+    pub(super) async fn login(&self, new: NewSession) -> (String, Session) {
+        match self.sessions.create(new).await.expect("an answer") {
+            Created::Created { id, session } => (id.expose().to_string(), session),
+            Created::Revoked => panic!("it was revoked"),
+        }
+    }
+
+    pub(super) async fn load(&self, cookie: &str) -> Found {
+        self.sessions.load(cookie).await.expect("an answer")
+    }
+
+    pub(super) async fn live(&self, cookie: &str) -> Session {
+        match self.load(cookie).await {
+            Found::Live(session) => session,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn front(parts: &SessionParts, observer: &RecordingObserver, keys: SessionKeys) -> Sessions {
+    Sessions::observed(
+        Arc::clone(&parts.store),
+        keys,
+        Arc::clone(&parts.clock),
+        Arc::new(OsEntropy),
+        Arc::new(observer.clone()),
+    )
+}

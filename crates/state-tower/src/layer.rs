@@ -1,0 +1,160 @@
+//! The layer.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use state_core::rate_limit::{Decision, RateLimitFields, RateLimiter, Rule};
+use tower_layer::Layer;
+use tower_service::Service;
+
+type Subject = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+
+struct Settings {
+    limiter: RateLimiter,
+    rules: Vec<Rule>,
+    subject: Box<Subject>,
+}
+
+/// Limits the calls of a service. A clone is a handle to the same.
+#[derive(Clone)]
+pub struct RateLimitLayer(Arc<Settings>);
+
+impl RateLimitLayer {
+    /// Limits calls by a rule. What the calls of one caller have in common is what the function
+    /// makes of a request; calls that it makes nothing of are not limited.
+    #[must_use]
+    pub fn new<F>(limiter: RateLimiter, rule: Rule, subject: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    {
+        Self::all(limiter, vec![rule], subject)
+    }
+
+    /// Limits calls by several rules at once: a call has to pass all of them, and takes from all or
+    /// from none.
+    #[must_use]
+    pub fn all<F>(limiter: RateLimiter, rules: Vec<Rule>, subject: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    {
+        Self(Arc::new(Settings {
+            limiter,
+            rules,
+            subject: Box::new(subject),
+        }))
+    }
+}
+
+impl fmt::Debug for RateLimitLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitLayer")
+            .field("rules", &self.0.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimitService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RateLimitService {
+            layer: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// A service whose calls are limited.
+#[derive(Debug, Clone)]
+pub struct RateLimitService<S> {
+    layer: RateLimitLayer,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for RateLimitService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Send + 'static,
+    R: From<String> + Send,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The one that is ready is the one to call.
+        let spare = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, spare);
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let Some(decision) = layer.0.decide(&parts).await else {
+                return inner.call(Request::from_parts(parts, body)).await;
+            };
+            let rules: Vec<&Rule> = layer.0.rules.iter().collect();
+            let fields = RateLimitFields::new(&rules, &decision);
+            let mut response = if decision.is_allowed() {
+                inner.call(Request::from_parts(parts, body)).await?
+            } else {
+                refusal(&decision)
+            };
+            put(&mut response, "ratelimit-policy", &fields.policy);
+            put(&mut response, "ratelimit", &fields.state);
+            if let Some(seconds) = &fields.retry_after {
+                put(&mut response, "retry-after", seconds);
+            }
+            Ok(response)
+        })
+    }
+}
+
+impl Settings {
+    /// Nothing when the call is not limited: nobody to count it under, or a subject that cannot
+    /// be counted.
+    async fn decide(&self, parts: &Parts) -> Option<Decision> {
+        let subject = (self.subject)(parts)?;
+        let rules: Vec<_> = self
+            .rules
+            .iter()
+            .map(|rule| (rule, subject.as_str()))
+            .collect();
+        self.limiter.check_all(&subject, &rules, 1).await.ok()
+    }
+}
+
+fn put<R>(response: &mut Response<R>, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// A problem document, as in RFC 9457.
+fn refusal<R: From<String>>(decision: &Decision) -> Response<R> {
+    let detail = if decision.retry_after.is_zero() {
+        "The call asks for more than is ever allowed at once."
+    } else {
+        "There were too many calls. Repeat it after the time in Retry-After."
+    };
+    let body = format!(
+        r#"{{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"{detail}"}}"#
+    );
+    let mut response = Response::new(R::from(body));
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    let problem = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, problem);
+    response
+}
