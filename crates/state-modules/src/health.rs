@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use redis_client::{Client, HealthReport, Status, WarningKind};
 use state_core::Capability;
 
@@ -59,7 +60,9 @@ impl Health {
         let Some(client) = &self.client else {
             return self.judge(Status::Up, &[], vec!["health.in_memory_single_process"]);
         };
-        let report = client.health().await;
+        // Boxed: a caller's future would otherwise hold all of the client's inside its own type,
+        // deeper than the compiler follows.
+        let report = client.health().boxed().await;
         let kinds = kinds(&report);
         let codes = kinds.iter().map(|kind| kind.code()).collect();
         self.judge(report.status(), &kinds, codes)
