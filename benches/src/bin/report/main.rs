@@ -8,6 +8,7 @@ mod interleave;
 mod memory;
 mod outcome;
 mod redis;
+mod state;
 
 use std::io::{self, Write as _};
 
@@ -22,6 +23,8 @@ enum Subject {
     Memory,
     /// The provider in Redis.
     Redis,
+    /// What applications keep beside: cache, sessions, rate limits, locks, processes, events.
+    State,
 }
 
 impl Subject {
@@ -34,6 +37,7 @@ impl Subject {
         match self {
             Self::Memory => memory::measure(requests, outcome),
             Self::Redis => redis::measure(requests, redis, outcome),
+            Self::State => state::measure(redis, outcome),
         }
     }
 }
