@@ -32,12 +32,13 @@ impl Subject {
         self,
         requests: usize,
         redis: &redis::Choice,
+        state: &state::Choice,
         outcome: &mut Outcome,
     ) -> anyhow::Result<()> {
         match self {
             Self::Memory => memory::measure(requests, outcome),
             Self::Redis => redis::measure(requests, redis, outcome),
-            Self::State => state::measure(redis, outcome),
+            Self::State => state::measure(redis.url(), state, outcome),
         }
     }
 }
@@ -53,6 +54,8 @@ struct Arguments {
     requests: u64,
     #[command(flatten)]
     redis: redis::Choice,
+    #[command(flatten)]
+    state: state::Choice,
     /// Print one JSON object as the last line.
     #[arg(long)]
     json: bool,
@@ -67,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     };
     let mut outcome = Outcome::default();
     for subject in subjects {
-        subject.measure(requests, &arguments.redis, &mut outcome)?;
+        subject.measure(requests, &arguments.redis, &arguments.state, &mut outcome)?;
     }
     let mut out = io::stdout().lock();
     outcome.print(&mut out)?;

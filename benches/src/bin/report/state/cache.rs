@@ -8,11 +8,12 @@ use cached::{AsyncRedisCache, ConcurrentCachedAsync as _};
 use state_core::{
     Namespace,
     cache::{Cache, CacheOptions, SetOptions, Tags},
+    event::Events,
 };
 use state_memory::cache::MemoryCacheStore;
-use state_redis::cache::RedisCacheStore;
+use state_redis::{cache::RedisCacheStore, event::RedisEventStore};
 
-use super::{BYTES, Bare, CALLS, DAY, Work, expect, some_bytes, together, trips};
+use super::{BYTES, Bare, CALLS, DAY, Work, expect, some_bytes, together::Rivals};
 use crate::{
     outcome::Outcome,
     redis::pairs::{alternate, timed},
@@ -47,16 +48,39 @@ pub(super) async fn measure(bare: &Bare, outcome: &mut Outcome) -> Result<()> {
     .await?;
     outcome.compare("state.cache.set_over_set", &measure, None);
 
-    let hits = hits(cache);
     let peer = of_cached(bare).await?;
-    let more = trips::of_both(bare, &hits, &peer).await?;
     let name = "state.cache.throughput64_over_cached";
-    together::compare(name, 40, &hits, &peer, &more, outcome).await?;
+    let plain = Rivals::new(hits(cache), Arc::clone(&peer), 40);
+    plain.over_redis(name, bare, outcome).await?;
+
+    let (near, events) = two_levels(bare)?;
+    near.get("0", &none).await?;
+    while !near.uses_local() {
+        tokio::task::yield_now().await;
+    }
+    let name = "state.cache.two_levels.throughput64_over_cached";
+    let two_levels = Rivals::new(hits(near.clone()), peer, 40);
+    two_levels.over_redis(name, bare, outcome).await?;
+    near.close().await;
+    drop(events);
 
     let twin = self::cache(Arc::new(MemoryCacheStore::default()))?;
     fill(&twin).await?;
     let name = "state.cache.memory.throughput64_over_moka";
-    together::compare(name, 200, &self::hits(twin), &of_moka().await, "", outcome).await
+    let twins = Rivals::new(hits(twin), of_moka().await, 200);
+    twins.in_memory(name, outcome).await
+}
+
+/// The same values, kept in this process as well, which is told what others change.
+fn two_levels(bare: &Bare) -> Result<(Cache, Events)> {
+    let events = Events::builder(Arc::new(RedisEventStore::new(bare.client.clone()))).build()?;
+    let store = Arc::new(RedisCacheStore::new(bare.client.clone()));
+    let options = CacheOptions::default().default_ttl(DAY).l1_capacity(1_000);
+    let cache = Cache::builder(store, Namespace::new("bench")?)
+        .options(options)
+        .bus(events.clone(), Namespace::new("bench")?)
+        .build()?;
+    Ok((cache, events))
 }
 
 fn cache(store: Arc<dyn state_core::cache::CacheStore>) -> Result<Cache> {

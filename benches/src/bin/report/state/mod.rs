@@ -13,13 +13,11 @@ mod trips;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
 use futures_util::future::BoxFuture;
 use redis_client::{Client, Config, Operation, redis};
 
-use crate::{
-    outcome::Outcome,
-    redis::{Choice, place::Place},
-};
+use crate::{outcome::Outcome, redis::place::Place};
 
 /// Calls of a window.
 const CALLS: usize = 100;
@@ -29,25 +27,56 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 const BARE: Operation = Operation::write("bare");
 
-pub(crate) fn measure(choice: &Choice, outcome: &mut Outcome) -> Result<()> {
+/// What of it is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// Measure only these capabilities.
+    #[arg(long, value_delimiter = ',')]
+    capabilities: Vec<Capability>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Capability {
+    Cache,
+    Session,
+    RateLimit,
+    Lock,
+    Process,
+    Event,
+}
+
+impl Capability {
+    async fn measure(self, bare: &Bare, outcome: &mut Outcome) -> Result<()> {
+        match self {
+            Self::Cache => cache::measure(bare, outcome).await,
+            Self::Session => session::measure(bare, outcome).await,
+            Self::RateLimit => rate_limit::measure(bare, outcome).await,
+            Self::Lock => lock::measure(bare, outcome).await,
+            Self::Process => process::measure(bare, outcome).await,
+            Self::Event => event::measure(bare, outcome).await,
+        }
+    }
+}
+
+pub(crate) fn measure(url: Option<&str>, choice: &Choice, outcome: &mut Outcome) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let place = Place::open(choice.url()).await?;
-        let measured = measure_on(&Bare::connect(&place).await?, outcome).await;
+        let place = Place::open(url).await?;
+        let measured = measure_on(&Bare::connect(&place).await?, choice, outcome).await;
         place.clean().await?;
         measured
     })
 }
 
-async fn measure_on(bare: &Bare, outcome: &mut Outcome) -> Result<()> {
-    cache::measure(bare, outcome).await?;
-    session::measure(bare, outcome).await?;
-    rate_limit::measure(bare, outcome).await?;
-    lock::measure(bare, outcome).await?;
-    process::measure(bare, outcome).await?;
-    event::measure(bare, outcome).await
+async fn measure_on(bare: &Bare, choice: &Choice, outcome: &mut Outcome) -> Result<()> {
+    for capability in Capability::value_variants() {
+        if choice.capabilities.is_empty() || choice.capabilities.contains(capability) {
+            capability.measure(bare, outcome).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The server, and the client of the capabilities used for single commands.

@@ -8,7 +8,7 @@ use state_core::rate_limit::{Limit, LimiterOptions, RateLimitStore, RateLimiter,
 use state_memory::rate_limit::MemoryRateLimits;
 use state_redis::rate_limit::RedisRateLimits;
 
-use super::{Bare, CALLS, Work, expect, together, trips};
+use super::{Bare, CALLS, Work, expect, together::Rivals};
 use crate::{
     outcome::Outcome,
     redis::pairs::{alternate, timed},
@@ -37,7 +37,7 @@ return {0, '-1', tostring(new - now)}";
 pub(super) async fn measure(bare: &Bare, outcome: &mut Outcome) -> Result<()> {
     let redis = Arc::new(RedisRateLimits::new(bare.client.clone()));
     let ours = limiter(redis)?;
-    let rule = rule()?;
+    let rule = rule("bench")?;
     let plain = bare.key("counter");
     let measure = alternate(
         CALLS,
@@ -47,15 +47,19 @@ pub(super) async fn measure(bare: &Bare, outcome: &mut Outcome) -> Result<()> {
     .await?;
     outcome.ratio("state.rate_limit.check_over_incr", &measure, 2.0);
 
-    let checks = checks(ours)?;
-    let peer = of_cell(bare);
-    let more = trips::of_both(bare, &checks, &peer).await?;
+    let cell = of_cell(bare, 1);
     let name = "state.rate_limit.throughput64_over_cell_script";
-    together::compare(name, 40, &checks, &peer, &more, outcome).await?;
+    let one = Rivals::new(checks(ours.clone(), 1)?, cell, 40);
+    one.over_redis(name, bare, outcome).await?;
+    // A request that is to pass under both of two limits, or under none.
+    let name = "state.rate_limit.two_limits.throughput64_over_cell_script";
+    let two = Rivals::new(checks(ours, 2)?, of_cell(bare, 2), 40);
+    two.over_redis(name, bare, outcome).await?;
 
-    let twin = self::checks(limiter(Arc::new(MemoryRateLimits::new()))?)?;
+    let twin = checks(limiter(Arc::new(MemoryRateLimits::new()))?, 1)?;
     let name = "state.rate_limit.memory.throughput64_over_governor";
-    together::compare(name, 200, &twin, &of_governor()?, "", outcome).await
+    let twins = Rivals::new(twin, of_governor(), 200);
+    twins.in_memory(name, outcome).await
 }
 
 fn limiter(store: Arc<dyn RateLimitStore>) -> Result<RateLimiter> {
@@ -63,47 +67,56 @@ fn limiter(store: Arc<dyn RateLimitStore>) -> Result<RateLimiter> {
     Ok(RateLimiter::new(store, options)?)
 }
 
-fn rule() -> Result<Rule> {
+fn rule(name: &str) -> Result<Rule> {
     let limit = Limit::new(u64::from(PLENTY), Duration::from_secs(1))?;
-    Ok(Rule::new("bench", limit)?)
+    Ok(Rule::new(name, limit)?)
 }
 
-fn checks(limiter: RateLimiter) -> Result<Work> {
-    let rule = Arc::new(rule()?);
+/// Checks of somebody under so many limits.
+fn checks(limiter: RateLimiter, limits: usize) -> Result<Work> {
+    let rules = Arc::new([rule("bench")?, rule("other")?]);
     Ok(Arc::new(move |task, _| {
-        let (limiter, rule) = (limiter.clone(), Arc::clone(&rule));
+        let (limiter, rules) = (limiter.clone(), Arc::clone(&rules));
         Box::pin(async move {
             let subject = (task % SUBJECTS).to_string();
-            let decision = limiter.check(&rule, &subject, 1).await?;
+            let all: Vec<_> = rules[..limits]
+                .iter()
+                .map(|rule| (rule, subject.as_str()))
+                .collect();
+            let decision = limiter.check_all(&subject, &all, 1).await?;
             expect(decision.is_allowed(), "there is room")
         })
     }))
 }
 
-fn of_cell(bare: &Bare) -> Work {
+/// A call for every limit: what one has taken stays taken when another denies.
+fn of_cell(bare: &Bare, limits: usize) -> Work {
     let script = Arc::new(redis::Script::new(CELL));
     let (connection, prefix) = (bare.connection.clone(), bare.key("cell"));
     Arc::new(move |task, _| {
         let (script, mut connection) = (Arc::clone(&script), connection.clone());
-        let key = format!("{prefix}:{}", task % SUBJECTS);
+        let subject = format!("{prefix}:{}", task % SUBJECTS);
         Box::pin(async move {
-            let mut call = script.key(key);
-            call.arg(1.0 / f64::from(PLENTY)).arg(PLENTY).arg(1);
-            let answer: (u8, String, String) = call.invoke_async(&mut connection).await?;
-            expect(answer.0 == 0, "there is room")
+            for limit in 0..limits {
+                let mut call = script.key(format!("{subject}:{limit}"));
+                call.arg(1.0 / f64::from(PLENTY)).arg(PLENTY).arg(1);
+                let answer: (u8, String, String) = call.invoke_async(&mut connection).await?;
+                expect(answer.0 == 0, "there is room")?;
+            }
+            Ok(())
         })
     })
 }
 
-fn of_governor() -> Result<Work> {
+fn of_governor() -> Work {
     let plenty = NonZeroU32::new(PLENTY).unwrap_or(NonZeroU32::MAX);
     let quota = governor::Quota::per_second(plenty);
     let limiter = Arc::new(governor::RateLimiter::keyed(quota));
-    Ok(Arc::new(move |task, _| {
+    Arc::new(move |task, _| {
         let limiter = Arc::clone(&limiter);
         Box::pin(async move {
             let subject = (task % SUBJECTS).to_string();
             expect(limiter.check_key(&subject).is_ok(), "there is room")
         })
-    }))
+    })
 }

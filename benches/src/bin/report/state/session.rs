@@ -18,7 +18,7 @@ use tower_sessions_redis_store::{
     fred::prelude::{ClientLike as _, Config, Pool},
 };
 
-use super::{BYTES, Bare, CALLS, DAY, Work, expect, some_bytes, together, trips};
+use super::{BYTES, Bare, CALLS, DAY, Work, expect, some_bytes, together::Rivals};
 use crate::{
     outcome::Outcome,
     redis::pairs::{alternate, timed},
@@ -75,10 +75,14 @@ pub(super) async fn measure(bare: &Bare, outcome: &mut Outcome) -> Result<()> {
             expect(matches!(found, Found::Live(_)), "the session is there")
         })
     });
-    let peer = of_tower_sessions(bare).await?;
-    let more = trips::of_both(bare, &loads, &peer).await?;
+    let (alone, kept) = of_tower_sessions(bare).await?;
+    let name = "state.session.load.throughput64_over_tower_sessions_redis_store";
+    let load = Rivals::new(Arc::clone(&loads), alone, 40);
+    load.over_redis(name, bare, outcome).await?;
+    // Every load of ours keeps the session alive; the peer has to save it for that.
     let name = "state.session.throughput64_over_tower_sessions_redis_store";
-    together::compare(name, 40, &loads, &peer, &more, outcome).await
+    let request = Rivals::new(loads, kept, 40);
+    request.over_redis(name, bare, outcome).await
 }
 
 async fn create(sessions: &Sessions) -> Result<(String, Session)> {
@@ -90,14 +94,16 @@ async fn create(sessions: &Sessions) -> Result<(String, Session)> {
     }
 }
 
-/// On a pool of six, as its documentation has it.
-async fn of_tower_sessions(bare: &Bare) -> Result<Work> {
+/// On a pool of six, as its documentation has it: a load alone, and a load with the save that
+/// keeps a session alive that is only read.
+async fn of_tower_sessions(bare: &Bare) -> Result<(Work, Work)> {
     let config = Config::from_url(&bare.url)?;
     let pool = Pool::new(config, None, None, None, 6)?;
     // Runs until the program ends.
     drop(pool.connect());
     pool.wait_for_connect().await?;
     let store = RedisStore::new(pool);
+    #[expect(clippy::disallowed_methods, reason = "the peer wants the time of day")]
     let until = SystemTime::now() + DAY;
     let mut ids: Vec<Id> = Vec::new();
     for _ in 0..SESSIONS {
@@ -110,11 +116,19 @@ async fn of_tower_sessions(bare: &Bare) -> Result<Work> {
         ids.push(record.id);
     }
     let ids: Arc<[Id]> = ids.into();
-    Ok(Arc::new(move |task, _| {
+    let with_save = |saves: bool| -> Work {
         let (store, ids) = (store.clone(), Arc::clone(&ids));
-        Box::pin(async move {
-            let found = store.load(&ids[task % SESSIONS]).await?;
-            found.context("the peer has the session").map(drop)
+        Arc::new(move |task, _| {
+            let (store, ids) = (store.clone(), Arc::clone(&ids));
+            Box::pin(async move {
+                let found = store.load(&ids[task % SESSIONS]).await?;
+                let record = found.context("the peer has the session")?;
+                if saves {
+                    store.save(&record).await?;
+                }
+                Ok(())
+            })
         })
-    }))
+    };
+    Ok((with_save(false), with_save(true)))
 }

@@ -24,12 +24,6 @@ pub(super) async fn count(bare: &Bare, work: &Work) -> Result<f64> {
     Ok((after - before - 1.0) / TIMES as f64)
 }
 
-/// Of both, as the report shows them.
-pub(super) async fn of_both(bare: &Bare, ours: &Work, theirs: &Work) -> Result<String> {
-    let (ours, theirs) = (count(bare, ours).await?, count(bare, theirs).await?);
-    Ok(format!(", {ours:.1} / {theirs:.1} round trips"))
-}
-
 async fn reads(bare: &Bare) -> Result<f64> {
     let mut info = redis::cmd("INFO");
     info.arg("stats");
