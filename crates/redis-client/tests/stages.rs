@@ -1,4 +1,5 @@
 //! Where building a client stops, and what is said about it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests unwrap as tests do")]
 
 mod common;
 
