@@ -15,6 +15,8 @@ mod life;
 mod observe;
 mod operation;
 mod script;
+#[cfg(test)]
+mod secrets;
 mod signal;
 mod trace;
 

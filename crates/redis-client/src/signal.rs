@@ -75,6 +75,10 @@ signals! {
     LoginFailed "redis.login_failed" Denied Refused "the login was refused",
     /// The user may not run this command or touch this key.
     NotPermitted "redis.not_permitted" Denied Refused "the user has no permission for this",
+    /// The server has no database of the number that is set.
+    DatabaseUnknown "redis.database_unknown" InvalidInput Refused "the server has no database of this number; set a lower one, and 0 for a cluster",
+    /// The client is set to a cluster and the server is none.
+    NotACluster "redis.not_a_cluster" InvalidInput Refused "the server is not part of a cluster; switch cluster mode off, or name nodes of a cluster",
     /// The server does not speak the protocol version asked for.
     ProtocolUnsupported "redis.protocol_unsupported" Unsupported Refused "the server does not speak this protocol version",
     /// The server does not know the command.
@@ -269,6 +273,12 @@ fn of_text(detail: Option<&str>) -> Signal {
         Signal::CommandUnknown
     } else if detail.starts_with("max number of clients") {
         Signal::TooManyClients
+    } else if detail.starts_with("DB index is out of range")
+        || detail.starts_with("SELECT is not allowed in cluster mode")
+    {
+        Signal::DatabaseUnknown
+    } else if detail.contains("cluster support disabled") {
+        Signal::NotACluster
     } else if detail.contains("Script killed by user") {
         Signal::ScriptKilled
     } else if detail.contains("invalid password") || detail.contains("AUTH") {
@@ -412,6 +422,24 @@ mod tests {
             (
                 "WRONGTYPE Operation against a key",
                 Signal::WrongType,
+                Never,
+                NotApplied,
+            ),
+            (
+                "ERR DB index is out of range",
+                Signal::DatabaseUnknown,
+                Never,
+                NotApplied,
+            ),
+            (
+                "ERR SELECT is not allowed in cluster mode",
+                Signal::DatabaseUnknown,
+                Never,
+                NotApplied,
+            ),
+            (
+                "ERR This instance has cluster support disabled",
+                Signal::NotACluster,
                 Never,
                 NotApplied,
             ),

@@ -260,7 +260,7 @@ fn tls_needs_its_feature() {
 }
 
 #[test]
-fn a_named_instance_has_its_own_variables() {
+fn n_cl_5_a_named_instance_has_its_own_variables() {
     let name = InstanceName::new("my-cache").unwrap();
     let config = read_as(name, &[ADDR, ("POOL_SIZE", "3")]).unwrap();
     assert_eq!((config.pool_size(), config.shared_connections()), (3, 1));
@@ -294,7 +294,7 @@ fn blank_is_unset_and_odd_bytes_are_named() {
 }
 
 #[test]
-fn no_setting_is_listed_and_not_asked_for() {
+fn n_cl_8_no_setting_is_listed_and_not_asked_for() {
     let mut asked = Vec::new();
     let _ = Config::from_lookup(InstanceName::default(), |variable| {
         asked.push(variable.to_owned());

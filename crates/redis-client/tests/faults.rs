@@ -137,7 +137,7 @@ async fn a_black_hole_is_left_after_some_timeouts() {
 }
 
 #[tokio::test]
-async fn health_has_its_own_deadline() {
+async fn n_he_3_health_has_a_deadline_of_its_own() {
     let (_server, proxy, client) = setup("health-deadline", |builder| {
         let long = Duration::from_secs(600);
         let builder = builder

@@ -1,14 +1,14 @@
 //! Settings of capabilities from named values, which usually are environment variables.
 
-use std::{fmt, time::Duration};
+use std::{env::VarError, fmt, time::Duration};
 
-use redis_client::{Config, ConfigError, InstanceName};
+use redis_client::{Config, ConfigError, InstanceName, NotUnicode};
 use state_core::{
     cache::{CacheOptions, Consistency, OnError as CacheOnError},
     event::EventOptions,
     lock::{LeaderOptions, LockOptions},
     process::ProcessOptions,
-    rate_limit::{Algorithm, Limit, LimiterOptions, OnError, Rule},
+    rate_limit::{Algorithm, InvalidLimit, Limit, LimiterOptions, OnError, Rule},
     session::{OnError as SessionOnError, SessionKeys, SessionOptions},
 };
 use state_redis::lock::RedisLockOptions;
@@ -18,12 +18,29 @@ use crate::backend::{Backend, Kind};
 /// Where named values come from.
 pub trait Environment {
     /// The value of a variable, if it is set.
-    fn value(&self, variable: &str) -> Option<String>;
+    ///
+    /// # Errors
+    ///
+    /// [`NotUnicode`] for one that is set to something that is no text.
+    fn value(&self, variable: &str) -> Result<Option<String>, NotUnicode>;
 }
 
 impl<F: Fn(&str) -> Option<String>> Environment for F {
-    fn value(&self, variable: &str) -> Option<String> {
-        self(variable)
+    fn value(&self, variable: &str) -> Result<Option<String>, NotUnicode> {
+        Ok(self(variable))
+    }
+}
+
+/// The environment of the process.
+struct OfProcess;
+
+impl Environment for OfProcess {
+    fn value(&self, variable: &str) -> Result<Option<String>, NotUnicode> {
+        match std::env::var(variable) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(NotUnicode),
+        }
     }
 }
 
@@ -109,7 +126,7 @@ impl Settings {
     ///
     /// [`InvalidSettings`] with everything that is wrong.
     pub fn from_env(instance: InstanceName) -> Result<Self, InvalidSettings> {
-        Self::read(instance, &|variable: &str| std::env::var(variable).ok())
+        Self::read(instance, &OfProcess)
     }
 
     /// Reads the settings of an instance from anywhere.
@@ -165,10 +182,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn text(&self, setting: &str) -> Option<String> {
-        let value = self.environment.value(&self.instance.variable(setting))?;
-        let value = value.trim();
-        (!value.is_empty()).then(|| value.to_owned())
+    fn text(&mut self, setting: &str) -> Option<String> {
+        match self.environment.value(&self.instance.variable(setting)) {
+            Ok(value) => value
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty()),
+            Err(error) => {
+                self.report(setting, error);
+                None
+            }
+        }
     }
 
     fn report(&mut self, setting: &str, problem: impl fmt::Display) {
@@ -214,11 +237,18 @@ impl Reader<'_> {
 
     /// What the options themselves say about their values.
     fn check(&mut self, capability: &str, option: &str, rule: &str) {
-        let setting = format!("{capability}_{}", option.to_ascii_uppercase());
-        let is_known = self
-            .problems
-            .iter()
-            .any(|problem| problem.variable.ends_with(&setting));
+        // Where the variable has another name than the option.
+        let name = match (capability, option) {
+            ("SESSION", "idle") => "IDLE_TTL".to_owned(),
+            ("PROCESS", "lease") => "LEASE_TTL".to_owned(),
+            ("PROCESS", "events_kept") => "EVENTS_MAXLEN".to_owned(),
+            ("BUS", "max_len") => "MAXLEN".to_owned(),
+            _ => option.to_ascii_uppercase(),
+        };
+        let setting = format!("{capability}_{name}");
+        let variable = self.instance.variable(&setting);
+        let mut problems = self.problems.iter();
+        let is_known = problems.any(|problem| problem.variable == variable);
         if !is_known {
             self.report(&setting, rule);
         }
@@ -236,7 +266,7 @@ impl Reader<'_> {
             return Some(Backend::Memory);
         }
         let read = Config::from_lookup(self.instance.clone(), |variable| {
-            Ok(self.environment.value(variable))
+            self.environment.value(variable)
         });
         match read {
             Ok(config) => Some(Backend::redis(config)),
@@ -380,14 +410,22 @@ impl Reader<'_> {
     }
 
     fn rule(&mut self) -> Option<Rule> {
-        let Ok(quantity) = self.text("RATELIMIT_LIMIT")?.parse::<u64>() else {
-            self.report("RATELIMIT_LIMIT", "a number that is not negative");
-            return None;
-        };
+        let mut quantity: Option<u64> = None;
+        self.set(
+            &mut quantity,
+            "RATELIMIT_LIMIT",
+            |text| text.parse().ok().map(Some),
+            "a number that is not negative",
+        );
         let mut window = Duration::from_secs(1);
         self.duration(&mut window, "RATELIMIT_WINDOW");
-        let mut burst = quantity;
-        self.number(&mut burst, "RATELIMIT_BURST");
+        let mut burst: Option<u64> = None;
+        self.set(
+            &mut burst,
+            "RATELIMIT_BURST",
+            |text| text.parse().ok().map(Some),
+            "a number that is not negative",
+        );
         let mut algorithm = Algorithm::Gcra;
         let parse = |text: &str| match text {
             "gcra" => Some(Algorithm::Gcra),
@@ -397,10 +435,23 @@ impl Reader<'_> {
         };
         let is = "`gcra`, `sliding` or `fixed`";
         self.set(&mut algorithm, "RATELIMIT_ALGORITHM", parse, is);
-        let rule = Limit::new(quantity, window)
-            .and_then(|limit| limit.burst(burst))
-            .and_then(|limit| Rule::new("default", limit));
-        match rule {
+        let limit = match Limit::new(quantity?, window) {
+            Ok(limit) => limit,
+            Err(error) => {
+                let is_window = window.is_zero() || error == InvalidLimit::Period;
+                let setting = if is_window { "WINDOW" } else { "LIMIT" };
+                self.report(&format!("RATELIMIT_{setting}"), error);
+                return None;
+            }
+        };
+        let limit = match burst.map_or(Ok(limit), |burst| limit.burst(burst)) {
+            Ok(limit) => limit,
+            Err(error) => {
+                self.report("RATELIMIT_BURST", error);
+                return None;
+            }
+        };
+        match Rule::new("default", limit) {
             Ok(rule) => Some(rule.algorithm(algorithm)),
             Err(error) => {
                 self.report("RATELIMIT_LIMIT", error);

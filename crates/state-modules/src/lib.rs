@@ -14,7 +14,7 @@ pub use backend::{Backend, UnknownBackend};
 pub use close::{CloseError, CloseErrors};
 pub use env::{Environment, InvalidSetting, InvalidSettings, Settings};
 pub use error::{BoxError, ResolveError, WiringError};
-pub use health::{CapabilityHealth, Health, Readiness};
+pub use health::{CapabilityHealth, Health, InUse, Readiness};
 pub use module::{Module, Provided, Scope};
 pub use root::{Root, RootBuilder};
 pub use token::{NamedTokens, Token};

@@ -44,8 +44,8 @@ impl Config {
     /// ```
     /// use redis_client::{Config, InstanceName};
     ///
-    /// let config = Config::from_lookup(InstanceName::new("cache")?, |variable| {
-    ///     Ok((variable == "REDIS_CACHE_ADDR").then(|| "localhost:6379".to_owned()))
+    /// let config = Config::from_lookup(InstanceName::new("jobs")?, |variable| {
+    ///     Ok((variable == "REDIS_JOBS_ADDR").then(|| "localhost:6379".to_owned()))
     /// })?;
     /// assert_eq!(config.pool_size(), 16);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

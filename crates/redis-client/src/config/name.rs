@@ -14,9 +14,9 @@ use crate::config::settings;
 /// ```
 /// use redis_client::InstanceName;
 ///
-/// let name = InstanceName::new("CACHE")?;
-/// assert_eq!(name.as_str(), "cache");
-/// assert_eq!(name.variable("ADDR"), "REDIS_CACHE_ADDR");
+/// let name = InstanceName::new("JOBS")?;
+/// assert_eq!(name.as_str(), "jobs");
+/// assert_eq!(name.variable("ADDR"), "REDIS_JOBS_ADDR");
 /// assert_eq!(InstanceName::default().variable("ADDR"), "REDIS_ADDR");
 /// assert!(InstanceName::new("pool").is_err(), "REDIS_POOL_SIZE would have two meanings");
 /// # Ok::<(), redis_client::InvalidName>(())
@@ -60,9 +60,11 @@ impl InvalidName {
 }
 
 /// First words of settings that belong to the modules on top of this one.
-const RESERVED_FOR_CAPABILITIES: [&str; 8] = [
+const RESERVED_FOR_CAPABILITIES: [&str; 10] = [
     "backend",
     "bus",
+    "cache",
+    "leader",
     "limiter",
     "lock",
     "process",
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blank_odd_and_reserved_names_are_refused() {
+    fn n_cl_6_blank_odd_and_reserved_names_are_refused() {
         for (text, code) in [
             ("", "instance.blank"),
             ("  ", "instance.blank"),
@@ -158,6 +160,8 @@ mod tests {
             ("Pool", "instance.reserved"),
             ("key-values", "instance.reserved"),
             ("session", "instance.reserved"),
+            ("cache", "instance.reserved"),
+            ("leader-two", "instance.reserved"),
         ] {
             assert_eq!(
                 InstanceName::new(text).unwrap_err().code(),
@@ -178,7 +182,7 @@ mod tests {
             InstanceName::default(),
             InstanceName::new("a").unwrap(),
             InstanceName::new("b").unwrap(),
-            InstanceName::new("cache").unwrap(),
+            InstanceName::new("jobs").unwrap(),
         ];
         let mut seen = HashSet::new();
         for name in &names {

@@ -35,8 +35,14 @@ pub(crate) struct Cluster {
     nodes: Mutex<Nodes>,
     /// Whether the list may be out of date.
     stale: Mutex<bool>,
-    /// Held while the list is asked for; says when it last was.
-    refreshed: tokio::sync::Mutex<Option<Instant>>,
+    /// Held while the list is asked for; says when it last was, and what came of it.
+    refreshed: tokio::sync::Mutex<Option<Refreshed>>,
+}
+
+#[derive(Debug)]
+struct Refreshed {
+    at: Instant,
+    failure: Option<Signal>,
 }
 
 #[derive(Debug, Default)]
@@ -150,12 +156,26 @@ impl Cluster {
                 Err(_) => return Ok(()),
             }
         };
-        let due = *self.stale.lock() && last.is_none_or(|last| last.elapsed() >= REFRESH_PAUSE);
-        if !due {
+        let just_now = last
+            .as_ref()
+            .filter(|last| last.at.elapsed() < REFRESH_PAUSE);
+        if let Some(last) = just_now {
+            // Without a list, why there is none says more than that nobody serves the slot.
+            return match last.failure {
+                Some(signal) if self.map.read().is_empty() => {
+                    Err(ClientError::new(signal, operation))
+                }
+                _ => Ok(()),
+            };
+        }
+        if !*self.stale.lock() {
             return Ok(());
         }
-        *last = Some(Instant::now());
-        match self.fetch(operation).await {
+        let at = Instant::now();
+        let fetched = self.fetch(operation).await;
+        let failure = fetched.as_ref().err().map(ClientError::signal);
+        *last = Some(Refreshed { at, failure });
+        match fetched {
             Ok(map) => {
                 self.adopt(map);
                 Ok(())

@@ -161,7 +161,7 @@ impl ServerFacts {
         Self::read(Some(text), None)
     }
 
-    pub(super) fn read(info: Option<&str>, settings: Option<&Value>) -> Self {
+    pub(crate) fn read(info: Option<&str>, settings: Option<&Value>) -> Self {
         let settings = settings
             .and_then(|answer| HashMap::<String, String>::from_redis_value_ref(answer).ok())
             .unwrap_or_default();

@@ -167,7 +167,7 @@ pub struct HealthReport {
 type Answers = Vec<(Option<Address>, Result<ServerFacts, ClientError>)>;
 
 impl HealthReport {
-    pub(super) fn judge(
+    pub(crate) fn judge(
         config: &Config,
         topology: &'static str,
         latency: Option<Duration>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis_client::InstanceName;
 use state_core::{
-    Capability, Namespace,
+    MonotonicClock, Namespace, OsEntropy,
     cache::{Cache, CacheOptions, CacheStore},
     event::{EventOptions, EventStore, Events},
     lock::{LockOptions, LockStore, Locks},
@@ -25,10 +25,10 @@ use state_redis::{
     session::RedisSessions,
 };
 
-use super::instance::{Base, base, module_name};
+use super::instance::{Base, On, base, module_name};
 use crate::{
     error::BoxError,
-    health::Health,
+    health::{Health, InUse},
     module::{Module, Provided, Scope},
     token::{NamedTokens, Token},
 };
@@ -68,11 +68,17 @@ pub fn locks(tokens: &NamedTokens, options: LockOptions) -> Module {
 #[must_use]
 pub fn locks_on(tokens: &NamedTokens, options: LockOptions, redis: RedisLockOptions) -> Module {
     on_base(tokens, &tokens.locks, move |base| {
-        let store: Arc<dyn LockStore> = match base {
-            Base::Redis(client) => Arc::new(RedisLocks::new((**client).clone(), redis)?),
-            Base::Memory(clock) => Arc::new(MemoryLocks::with(Arc::new(*clock), Faults::new())),
+        let store: Arc<dyn LockStore> = match &base.on {
+            On::Redis(client) => Arc::new(RedisLocks::new((**client).clone(), redis)?),
+            On::Memory(clock) => Arc::new(MemoryLocks::with(Arc::new(*clock), Faults::new())),
         };
-        Ok(Locks::new(store, options)?)
+        Ok(Locks::observed(
+            store,
+            options,
+            Arc::new(MonotonicClock::new()),
+            Arc::new(OsEntropy),
+            Arc::clone(&base.observer),
+        )?)
     })
 }
 
@@ -80,13 +86,13 @@ pub fn locks_on(tokens: &NamedTokens, options: LockOptions, redis: RedisLockOpti
 #[must_use]
 pub fn rate_limit(tokens: &NamedTokens, options: LimiterOptions) -> Module {
     on_base(tokens, &tokens.rate_limit, move |base| {
-        let store: Arc<dyn RateLimitStore> = match base {
-            Base::Redis(client) => Arc::new(RedisRateLimits::new((**client).clone())),
-            Base::Memory(clock) => {
-                Arc::new(MemoryRateLimits::with(Arc::new(*clock), Faults::new()))
-            }
+        let store: Arc<dyn RateLimitStore> = match &base.on {
+            On::Redis(client) => Arc::new(RedisRateLimits::new((**client).clone())),
+            On::Memory(clock) => Arc::new(MemoryRateLimits::with(Arc::new(*clock), Faults::new())),
         };
-        Ok(RateLimiter::new(store, options)?)
+        let clock = Arc::new(MonotonicClock::new());
+        let observer = Arc::clone(&base.observer);
+        Ok(RateLimiter::observed(store, options, clock, observer)?)
     })
 }
 
@@ -99,17 +105,23 @@ pub fn session(
     options: SessionOptions,
 ) -> Module {
     on_base(tokens, &tokens.session, move |base| {
-        let store: Arc<dyn SessionStore> = match base {
-            Base::Redis(client) => {
+        let store: Arc<dyn SessionStore> = match &base.on {
+            On::Redis(client) => {
                 let client = (**client).clone();
                 Arc::new(RedisSessions::new(client, &namespace, options)?)
             }
-            Base::Memory(clock) => {
+            On::Memory(clock) => {
                 let clock = Arc::new(*clock);
                 Arc::new(MemorySessions::with(options, clock, Faults::new())?)
             }
         };
-        Ok(Sessions::new(store, keys.clone()))
+        Ok(Sessions::observed(
+            store,
+            keys.clone(),
+            Arc::new(MonotonicClock::new()),
+            Arc::new(OsEntropy),
+            Arc::clone(&base.observer),
+        ))
     })
 }
 
@@ -122,17 +134,22 @@ pub fn process(
     options: ProcessOptions,
 ) -> Module {
     on_base(tokens, &tokens.process, move |base| {
-        let store: Arc<dyn ProcessStore> = match base {
-            Base::Redis(client) => {
+        let store: Arc<dyn ProcessStore> = match &base.on {
+            On::Redis(client) => {
                 let client = (**client).clone();
                 Arc::new(RedisProcesses::new(client, &namespace, shards, options)?)
             }
-            Base::Memory(clock) => {
+            On::Memory(clock) => {
                 let clock = Arc::new(*clock);
                 Arc::new(MemoryProcesses::with(options, clock, Faults::new())?)
             }
         };
-        Ok(Processes::new(store))
+        Ok(Processes::observed(
+            store,
+            Arc::new(MonotonicClock::new()),
+            Arc::new(OsEntropy),
+            Arc::clone(&base.observer),
+        ))
     })
 }
 
@@ -140,11 +157,13 @@ pub fn process(
 #[must_use]
 pub fn events(tokens: &NamedTokens, options: EventOptions) -> Module {
     on_base(tokens, &tokens.events, move |base| {
-        let store: Arc<dyn EventStore> = match base {
-            Base::Redis(client) => Arc::new(RedisEventStore::new((**client).clone())),
-            Base::Memory(clock) => Arc::new(MemoryEventStore::new(Arc::new(*clock))),
+        let store: Arc<dyn EventStore> = match &base.on {
+            On::Redis(client) => Arc::new(RedisEventStore::new((**client).clone())),
+            On::Memory(clock) => Arc::new(MemoryEventStore::new(Arc::new(*clock))),
         };
-        Ok(Events::builder(store).options(options).build()?)
+        let observer = Arc::clone(&base.observer);
+        let events = Events::builder(store).options(options).observer(observer);
+        Ok(events.build()?)
     })
 }
 
@@ -161,13 +180,16 @@ pub fn cache(tokens: &NamedTokens, namespace: Namespace, options: CacheOptions) 
         let (instance, bus) = (instance.clone(), bus.clone());
         let namespace = namespace.clone();
         async move {
-            let store: Arc<dyn CacheStore> = match &*base(&scope, &instance).await? {
-                Base::Redis(client) => Arc::new(RedisCacheStore::new((**client).clone())),
-                Base::Memory(clock) => {
+            let base = base(&scope, &instance).await?;
+            let store: Arc<dyn CacheStore> = match &base.on {
+                On::Redis(client) => Arc::new(RedisCacheStore::new((**client).clone())),
+                On::Memory(clock) => {
                     Arc::new(MemoryCacheStore::new(Arc::new(*clock), MEMORY_CACHE))
                 }
             };
-            let mut builder = Cache::builder(store, namespace.clone()).options(options);
+            let mut builder = Cache::builder(store, namespace.clone())
+                .options(options)
+                .observer(Arc::clone(&base.observer));
             if is_local {
                 let events = scope.get(&bus).await?;
                 builder = builder.bus((*events).clone(), namespace);
@@ -182,14 +204,17 @@ pub fn cache(tokens: &NamedTokens, namespace: Namespace, options: CacheOptions) 
     })
 }
 
-/// The health of an instance, judged by the capabilities in use.
+/// The health of an instance, judged by the capabilities in use: `Capability::Lock` for one that
+/// fails as it does unless set, `InUse::from(&options)` for one whose options say what it does
+/// without Redis.
 #[must_use]
-pub fn health(tokens: &NamedTokens, capabilities: Vec<Capability>) -> Module {
+pub fn health(tokens: &NamedTokens, in_use: impl IntoIterator<Item = impl Into<InUse>>) -> Module {
+    let in_use: Vec<InUse> = in_use.into_iter().map(Into::into).collect();
     on_base(tokens, &tokens.health, move |base| {
-        let client = match base {
-            Base::Redis(client) => Some(Arc::clone(client)),
-            Base::Memory(_) => None,
+        let client = match &base.on {
+            On::Redis(client) => Some(Arc::clone(client)),
+            On::Memory(_) => None,
         };
-        Ok(Health::new(client, capabilities.clone()))
+        Ok(Health::new(client, in_use.iter().copied()))
     })
 }

@@ -6,4 +6,4 @@ mod capability;
 mod instance;
 
 pub use capability::{cache, events, health, locks, locks_on, process, rate_limit, session};
-pub use instance::instance;
+pub use instance::{Observers, instance, instance_observed};
