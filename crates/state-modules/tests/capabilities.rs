@@ -192,6 +192,7 @@ fn n_cl_8_every_variable_has_an_effect() {
         ("REDIS_SESSION_TOUCH_PERCENT", "7"),
         ("REDIS_SESSION_MAX_BYTES", "7"),
         ("REDIS_SESSION_MAX_PER_USER", "7"),
+        ("REDIS_SESSION_REGENERATE_GRACE", "7s"),
         ("REDIS_SESSION_ON_ERROR", "open_anonymous"),
         ("REDIS_BUS_MAXLEN", "7"),
         ("REDIS_BUS_RETENTION", "1h"),
