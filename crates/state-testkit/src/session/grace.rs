@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use state_core::session::{
-    Created, Found, NewSession, Reason, Regenerated, Saved, Session, SessionOptions,
+    Created, Found, NewSession, Reason, Regenerated, Saved, Session, SessionError, SessionOptions,
 };
 
 use super::trial::SessionTrial;
@@ -231,6 +231,37 @@ pub async fn rotation_again_and_again_is_followed(trial: &SessionTrial) {
     assert!(trial.sessions.delete(&first).await.expect("an answer"));
     for cookie in &cookies {
         assert_eq!(trial.load(cookie).await, Found::Gone);
+    }
+    // But not for ever: that is refused, and nothing is ended.
+    let (old, mut session) = trial.login(of("alice")).await;
+    let first = session.clone();
+    for _ in 0..8 {
+        session = rotated(trial, &session).await.1;
+    }
+    let found = trial.sessions.load(&old).await;
+    assert!(matches!(found, Err(SessionError::Contended)), "{found:?}");
+    let ended = trial.sessions.delete(&first).await;
+    assert!(matches!(ended, Err(SessionError::Contended)), "{ended:?}");
+    assert!(trial.sessions.delete(&session).await.expect("an answer"));
+}
+
+/// A new secret moves the session; who was under way finds it.
+pub async fn rotated_keys_leave_old_ids_good(trial: &SessionTrial) {
+    let (old, session) = trial.login(of("alice")).await;
+    let (new, _) = rotated(trial, &session).await;
+    let next = trial.rotated();
+    for (cookie, by_old_id) in [(&new, false), (&old, true), (&new, false)] {
+        let found = next.load(cookie).await.expect("an answer");
+        assert!(
+            matches!(&found, Found::Live(session) if session.by_old_id == by_old_id),
+            "{found:?}"
+        );
+    }
+    // A logout by a process that still has the secret before.
+    assert!(trial.sessions.delete(&session).await.expect("an answer"));
+    for cookie in [&new, &old] {
+        let found = next.load(cookie).await.expect("an answer");
+        assert_eq!(found, Found::Gone);
     }
 }
 
