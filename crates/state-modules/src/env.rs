@@ -333,6 +333,7 @@ impl Reader<'_> {
         self.number(&mut session.lifetime.touch_percent, "SESSION_TOUCH_PERCENT");
         self.number(&mut session.max_bytes, "SESSION_MAX_BYTES");
         self.number(&mut session.max_per_user, "SESSION_MAX_PER_USER");
+        self.duration(&mut session.regenerate_grace, "SESSION_REGENERATE_GRACE");
         let on_error = |text: &str| match text {
             "closed" => Some(SessionOnError::Closed),
             "open_anonymous" => Some(SessionOnError::OpenAnonymous),

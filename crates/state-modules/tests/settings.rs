@@ -42,6 +42,7 @@ const ROWS: &[Row] = &[
     ("SESSION_TOUCH_PERCENT", "10", "7", &["101", "256"]),
     ("SESSION_MAX_BYTES", "65536", "7", &["16777217"]),
     ("SESSION_MAX_PER_USER", "0", "7", &["101"]),
+    ("SESSION_REGENERATE_GRACE", "0s", "7s", &["61s"]),
     ("SESSION_ON_ERROR", "closed", "open_anonymous", &["open"]),
     ("RATELIMIT_TIMEOUT", "100ms", "1s", &["0ms"]),
     ("RATELIMIT_ON_ERROR", "open", "closed", &["deny"]),

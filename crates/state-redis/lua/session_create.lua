@@ -10,7 +10,7 @@
 -- Reply STORED, created, ends | TAKEN | REVOKED | CROWDED
 --
 -- A session is a hash: d data, v version, c created, l last seen, a end, u user, n description;
--- times are microseconds. The index has the hashes of a user's sessions, by their end.
+-- times are microseconds. One that was moved is a hash for a while: m the new hash. The index has the hashes of a user's sessions, by their end.
 
 local call = redis.call
 local idle, age, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

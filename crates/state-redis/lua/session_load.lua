@@ -6,7 +6,8 @@
 --
 -- KEYS  session, revocations
 -- ARGV  1 idle time in ms, 2 longest age in ms, 3 microseconds from one note of use to the next
--- Reply LIVE, version, created, last seen, end, user, data | GONE | EXPIRED | REVOKED
+-- Reply LIVE, version, created, last seen, end, user, data | GONE | EXPIRED | REVOKED |
+--       THERE, hash (it was moved)
 
 local call = redis.call
 local idle, age, throttle = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -14,7 +15,10 @@ if not (idle and idle >= 1 and idle % 1 == 0 and age and age >= 1 and age % 1 ==
   return redis.error_reply('ERR invalid lifetime')
 end
 
-local s = call('HMGET', KEYS[1], 'v', 'c', 'l', 'a', 'u', 'd')
+local s = call('HMGET', KEYS[1], 'v', 'c', 'l', 'a', 'u', 'd', 'm')
+if s[7] then
+  return {'THERE', s[7]}
+end
 if not s[1] then
   return {'GONE'}
 end

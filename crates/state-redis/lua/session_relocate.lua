@@ -5,17 +5,25 @@
 --
 -- KEYS  old session, new session, revocations, index of the old user, index of the new one
 -- ARGV  1 old hash, 2 new hash, 3 version, 4 old user or '', 5 new user or '' for the same,
---       6 begin of the login in microseconds or '', 7 idle time in ms, 8 longest age in ms
+--       6 begin of the login in microseconds or '', 7 idle time in ms, 8 longest age in ms,
+--       9 how long the old id leads to the new one in ms, '0' for not at all
 -- Reply MOVED, version, created, last seen, end, user, data | TAKEN | CONFLICT, version |
---       LOGIN (revoked since it began) | GONE | EXPIRED | REVOKED
+--       LOGIN (revoked since it began) | GONE | EXPIRED | REVOKED | THERE, hash (it was moved)
 
 local call = redis.call
-local idle, age = tonumber(ARGV[7]), tonumber(ARGV[8])
-if not (idle and idle >= 1 and idle % 1 == 0 and age and age >= 1 and age % 1 == 0) then
+local idle, age, grace = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+if not (idle and idle >= 1 and idle % 1 == 0 and age and age >= 1 and age % 1 == 0 and grace and grace >= 0 and grace % 1 == 0) then
   return redis.error_reply('ERR invalid lifetime')
 end
+-- An id from before a login must not lead to what the login opens.
+if grace > 0 and ARGV[5] ~= '' then
+  return redis.error_reply('ERR no grace for a login')
+end
 
-local s = call('HMGET', KEYS[1], 'v', 'c', 'l', 'a', 'u', 'd')
+local s = call('HMGET', KEYS[1], 'v', 'c', 'l', 'a', 'u', 'd', 'm')
+if s[7] then
+  return {'THERE', s[7]}
+end
 if not s[1] then
   return {'GONE'}
 end
@@ -58,6 +66,10 @@ call('RENAME', KEYS[1], KEYS[2])
 call('HSET', KEYS[2], 'v', version, 'u', user, 'c', s[2], 'l', s[3], 'a', s[4])
 local left = math.min(tonumber(s[3]) + idle * 1000, ends) - now
 call('PEXPIRE', KEYS[2], string.format('%.0f', math.max(math.ceil(left / 1000), 1)))
+if grace > 0 then
+  call('HSET', KEYS[1], 'm', ARGV[2])
+  call('PEXPIRE', KEYS[1], ARGV[9])
+end
 if s[5] ~= '' then
   call('ZREM', KEYS[4], ARGV[1])
 end

@@ -5,7 +5,7 @@
 --
 -- KEYS  revocations, then the session that stays, if there is one
 -- ARGV  1 user, 2 longest age in ms
--- Reply OK
+-- Reply OK | THERE, hash (the one that stays was moved, and nothing was done)
 
 local call = redis.call
 local age = tonumber(ARGV[2])
@@ -13,6 +13,10 @@ if not (age and age >= 1 and age % 1 == 0) then
   return redis.error_reply('ERR invalid lifetime')
 end
 
+local there = KEYS[2] and call('HGET', KEYS[2], 'm')
+if there then
+  return {'THERE', there}
+end
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local cut = math.max(now, tonumber(call('ZSCORE', KEYS[1], ARGV[1]) or 0) + 1)
@@ -26,4 +30,4 @@ call('PEXPIRE', KEYS[1], string.format('%.0f', age))
 if KEYS[2] and call('HGET', KEYS[2], 'u') == ARGV[1] then
   call('HSET', KEYS[2], 'c', string.format('%.0f', cut + 1))
 end
-return 'OK'
+return {'OK'}

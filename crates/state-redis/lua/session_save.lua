@@ -5,7 +5,7 @@
 --
 -- KEYS  session, revocations
 -- ARGV  1 version, 2 data, 3 idle time in ms, 4 longest age in ms
--- Reply SAVED, version | CONFLICT, version | GONE | EXPIRED | REVOKED
+-- Reply SAVED, version | CONFLICT, version | GONE | EXPIRED | REVOKED | THERE, hash (it was moved)
 
 local call = redis.call
 local idle, age = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -13,7 +13,10 @@ if not (idle and idle >= 1 and idle % 1 == 0 and age and age >= 1 and age % 1 ==
   return redis.error_reply('ERR invalid lifetime')
 end
 
-local s = call('HMGET', KEYS[1], 'v', 'c', 'l', 'a', 'u')
+local s = call('HMGET', KEYS[1], 'v', 'c', 'l', 'a', 'u', 'm')
+if s[6] then
+  return {'THERE', s[6]}
+end
 if not s[1] then
   return {'GONE'}
 end

@@ -11,7 +11,8 @@
 //! - A login [begins](Sessions::begin_login) before the password is checked, so that revoking all
 //!   sessions of a user ends logins that are under way, too.
 //! - When the rights of a user change, the id is [made anew](Sessions::regenerate), so that an id
-//!   from before opens nothing.
+//!   from before opens nothing. Rotation of ids without such a reason can leave the old one good
+//!   for a moment, for requests that were under way.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -53,4 +54,4 @@ pub use options::{OnError, SessionOptions};
 pub use outcome::{Created, Found, LoginStamp, NewSession, Reason, Regenerated, Saved, Session};
 pub use sessions::Sessions;
 pub use standing::{Lifetime, Standing, Times, standing};
-pub use store::{Listed, Moved, NewRecord, Record, SessionStore, Stored, Target, Written};
+pub use store::{Change, Listed, Moved, NewRecord, Record, SessionStore, Stored, Target, Written};

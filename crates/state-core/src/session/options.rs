@@ -26,6 +26,10 @@ pub struct SessionOptions {
     /// How many sessions a user may have; the oldest are ended for new ones. 0, as unless set, for
     /// as many as there are.
     pub max_per_user: usize,
+    /// How long an id that was replaced by [rotation](crate::session::Reason::Rotation) still leads to
+    /// the session, for requests that were under way; at most a minute. Zero, as unless set: not at
+    /// all.
+    pub regenerate_grace: Duration,
     /// What a load says when the backend does not answer.
     pub on_error: OnError,
 }
@@ -36,6 +40,7 @@ impl Default for SessionOptions {
             lifetime: Lifetime::default(),
             max_bytes: 64 * 1024,
             max_per_user: 0,
+            regenerate_grace: Duration::ZERO,
             on_error: OnError::Closed,
         }
     }
@@ -77,6 +82,13 @@ impl SessionOptions {
         self
     }
 
+    /// The same, with ids that were replaced by rotation good for this time.
+    #[must_use]
+    pub const fn regenerate_grace(mut self, grace: Duration) -> Self {
+        self.regenerate_grace = grace;
+        self
+    }
+
     /// The same with this policy.
     #[must_use]
     pub const fn on_error(mut self, policy: OnError) -> Self {
@@ -91,9 +103,9 @@ impl SessionOptions {
     /// [`InvalidOption`] with the first that cannot work.
     pub fn validate(&self) -> Result<(), InvalidOption> {
         const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-        let whole = |time: Duration| {
-            time.subsec_nanos().is_multiple_of(1_000_000) && !time.is_zero() && time <= YEAR
-        };
+        const MINUTE: Duration = Duration::from_secs(60);
+        let is_whole = |time: Duration| time.subsec_nanos().is_multiple_of(1_000_000);
+        let whole = |time: Duration| is_whole(time) && !time.is_zero() && time <= YEAR;
         let millis = "whole milliseconds, more than zero and at most one year";
         let rules = [
             ("idle", whole(self.lifetime.idle), millis),
@@ -109,6 +121,11 @@ impl SessionOptions {
                 "at most 16 MiB",
             ),
             ("max_per_user", self.max_per_user <= 100, "at most 100"),
+            (
+                "regenerate_grace",
+                is_whole(self.regenerate_grace) && self.regenerate_grace <= MINUTE,
+                "whole milliseconds, at most one minute",
+            ),
         ];
         rules
             .into_iter()
@@ -133,5 +150,10 @@ mod tests {
         assert_eq!(fault(with.touch_percent(101)), "touch_percent");
         assert_eq!(fault(with.max_bytes(usize::MAX)), "max_bytes");
         assert_eq!(fault(with.max_per_user(101)), "max_per_user");
+        for grace in [Duration::from_nanos(1), Duration::from_millis(60_001)] {
+            assert_eq!(fault(with.regenerate_grace(grace)), "regenerate_grace");
+        }
+        let minute = with.regenerate_grace(Duration::from_secs(60));
+        assert_eq!(minute.validate(), Ok(()));
     }
 }

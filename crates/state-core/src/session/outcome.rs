@@ -79,6 +79,9 @@ pub struct Session {
     pub created: Timestamp,
     /// When it ends whatever happens.
     pub ends: Timestamp,
+    /// Whether it was loaded by an id that was replaced a moment ago. Leave the cookie as it is: the
+    /// new id went out with another answer, and this one stops working by itself.
+    pub by_old_id: bool,
 }
 
 impl fmt::Debug for Session {
@@ -139,16 +142,17 @@ pub enum Saved {
 /// Why an id is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The user logs in, or may do more or less than before.
+    /// The user logs in, or may do more or less than before. The old id opens nothing from then on.
     PrivilegeChange,
-    /// It is time for it.
+    /// It is time for it. The old id still leads to the session for
+    /// [`regenerate_grace`](crate::session::SessionOptions::regenerate_grace).
     Rotation,
 }
 
 /// How making an id anew ended.
 #[derive(Debug)]
 pub enum Regenerated {
-    /// The old id opens nothing any more.
+    /// It has a new id.
     Regenerated {
         /// What goes into the cookie.
         id: SessionId,
@@ -164,4 +168,6 @@ pub enum Regenerated {
     Lost,
     /// All sessions of the user were revoked after the login began.
     Revoked,
+    /// A rotation found that another one was faster a moment ago. Leave the cookie as it is.
+    Moved,
 }

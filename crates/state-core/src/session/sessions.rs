@@ -1,17 +1,17 @@
 //! The front.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use crate::{
     clock::{Clock, MonotonicClock, Timestamp},
     entropy::{Entropy, OsEntropy},
-    error::Classified as _,
+    error::{BackendError, Classified as _},
     observe::{Capability, NoObserver, Observation, Observer},
     session::{
-        Created, Found, Listed, LoginStamp, Moved, NewRecord, NewSession, OnError, Reason, Record,
-        Regenerated, Saved, Session, SessionError, SessionHash, SessionId, SessionKeys,
+        Change, Created, Found, Listed, LoginStamp, Moved, NewRecord, NewSession, OnError, Reason,
+        Record, Regenerated, Saved, Session, SessionError, SessionHash, SessionId, SessionKeys,
         SessionOptions, SessionStore, Stored, Target, Written,
     },
 };
@@ -31,6 +31,8 @@ struct Inner {
 
 /// How often an id is made anew, a crowd is counted anew, and a change is made anew.
 const TRIES: usize = 3;
+/// How many times in a row a session is looked for where it was moved to.
+const HOPS: usize = 8;
 const MAX_USER_BYTES: usize = 512;
 
 impl Sessions {
@@ -160,7 +162,8 @@ impl Sessions {
     /// # Errors
     ///
     /// [`SessionError::Backend`] when the backend does not answer and the options say
-    /// [`OnError::Closed`]. Whoever calls is not logged in then.
+    /// [`OnError::Closed`]. Whoever calls is not logged in then. [`SessionError::Contended`] for an
+    /// id that was replaced again and again within the grace.
     ///
     /// # Cancel safety
     ///
@@ -168,7 +171,8 @@ impl Sessions {
     ///
     /// # Round trips
     ///
-    /// One; two for an id that is not there while there are keys of before.
+    /// One; two for an id that is not there while there are keys of before, and one more for an id
+    /// that was replaced a moment ago.
     pub async fn load(&self, cookie: &str) -> Result<Found, SessionError> {
         let since = self.0.clock.now();
         let found = self.try_load(cookie).await;
@@ -177,6 +181,7 @@ impl Sessions {
             found => found,
         };
         self.tell("load", since, &found, |found| match found {
+            Found::Live(session) if session.by_old_id => "live_by_old_id",
             Found::Live(_) => "live",
             Found::Gone => "gone",
             Found::Expired => "expired",
@@ -191,41 +196,58 @@ impl Sessions {
             return Ok(Found::Gone);
         };
         let hash = self.0.keys.hash(&id);
-        let record = match self.0.store.load(&hash).await? {
-            Target::Gone => match self.move_from_previous(&id, &hash).await? {
-                Some(record) => record,
-                None => return Ok(Found::Gone),
-            },
-            Target::Live(record) => record,
-            Target::Expired => return Ok(Found::Expired),
-            Target::Revoked => return Ok(Found::Revoked),
-        };
-        Ok(Found::Live(session(hash, record)))
+        let (at, target) = self.load_at(&hash).await?;
+        Ok(match target {
+            Target::Live(record) => Found::Live(found_at(at, &hash, record)),
+            Target::Expired => Found::Expired,
+            Target::Revoked => Found::Revoked,
+            // What an old id led to is over: nothing of this id is stored elsewhere.
+            Target::Gone | Target::Moved(_) if at != hash => Found::Gone,
+            Target::Gone | Target::Moved(_) => self
+                .move_from_previous(&id, hash)
+                .await?
+                .map_or(Found::Gone, Found::Live),
+        })
+    }
+
+    async fn load_at(
+        &self,
+        hash: &SessionHash,
+    ) -> Result<(SessionHash, Target<Record>), SessionError> {
+        let store = &self.0.store;
+        follow(hash, |at| async move { store.load(&at).await }).await
     }
 
     /// A session stored under the keys of before is moved to where the new ones put it.
     async fn move_from_previous(
         &self,
         id: &SessionId,
-        hash: &SessionHash,
-    ) -> Result<Option<Record>, SessionError> {
+        hash: SessionHash,
+    ) -> Result<Option<Session>, SessionError> {
         let Some(previous) = self.0.keys.previous_hash(id) else {
             return Ok(None);
         };
-        let Target::Live(record) = self.0.store.load(&previous).await? else {
+        let (at, target) = self.load_at(&previous).await?;
+        let Target::Live(record) = target else {
             return Ok(None);
         };
+        if at != previous {
+            return Ok(Some(found_at(at, &hash, record)));
+        }
+        // For requests under way that know it by its former place.
+        let grace = self.options().regenerate_grace;
+        let change = Change::Nothing { grace };
         let moved = self
             .0
             .store
-            .relocate((&previous, &record), hash, None)
+            .relocate((&previous, &record), &hash, change)
             .await?;
         Ok(match moved {
-            Target::Live(Moved::Moved(record)) => Some(record),
+            Target::Live(Moved::Moved(record)) => Some(session(hash, record)),
             // Another request moved it, or saved it there: it is where it belongs now, or will be
             // at the next request.
-            _ => match self.0.store.load(hash).await? {
-                Target::Live(record) => Some(record),
+            _ => match self.load_at(&hash).await? {
+                (at, Target::Live(record)) => Some(found_at(at, &hash, record)),
                 _ => None,
             },
         })
@@ -269,10 +291,15 @@ impl Sessions {
         data: Bytes,
         version: u64,
     ) -> Result<Saved, SessionError> {
-        Ok(match self.0.store.save(handle, data, version).await? {
+        let store = &self.0.store;
+        let save = |at| {
+            let data = data.clone();
+            async move { store.save(&at, data, version).await }
+        };
+        Ok(match follow(handle, save).await?.1 {
             Target::Live(Written::Written { version }) => Saved::Saved { version },
             Target::Live(Written::Conflict { current }) => Saved::Conflict { current },
-            Target::Gone | Target::Expired | Target::Revoked => Saved::Lost,
+            _ => Saved::Lost,
         })
     }
 
@@ -312,14 +339,17 @@ impl Sessions {
         Err(SessionError::Contended)
     }
 
-    /// Gives a session a new id; the old one opens nothing from then on.
+    /// Gives a session a new id. The old one opens nothing from then on, or from the end of
+    /// [`SessionOptions::regenerate_grace`] on if this is a [`Reason::Rotation`] without a user.
+    /// Until then it does not rotate the session again: an id that was stolen must not become a
+    /// new one.
     ///
-    /// With a user the session begins anew as that user's. [`Reason::PrivilegeChange`] and
-    /// [`Reason::Rotation`] differ in what is counted: no old id is good for anything in either.
+    /// With a user the session begins anew as that user's.
     ///
     /// # Errors
     ///
-    /// [`SessionError`]. With an unknown outcome neither id may open it: ask the user to log in.
+    /// [`SessionError`]. With an unknown outcome neither id may open it, or the old one only for the
+    /// grace: ask the user to log in.
     ///
     /// # Cancel safety
     ///
@@ -335,7 +365,10 @@ impl Sessions {
         user: Option<(&str, LoginStamp)>,
     ) -> Result<Regenerated, SessionError> {
         let since = self.0.clock.now();
-        let made = self.try_regenerate(session, user).await;
+        let made = match (reason, user) {
+            (Reason::Rotation, None) => self.rotate(session).await,
+            _ => self.change(session, user).await,
+        };
         let operation = match reason {
             Reason::PrivilegeChange => "regenerate",
             Reason::Rotation => "rotate",
@@ -345,17 +378,49 @@ impl Sessions {
             Regenerated::Conflict { .. } => "conflict",
             Regenerated::Lost => "lost",
             Regenerated::Revoked => "revoked",
+            Regenerated::Moved => "moved",
         });
         made
     }
 
-    async fn try_regenerate(
+    async fn rotate(&self, old: &Session) -> Result<Regenerated, SessionError> {
+        if old.by_old_id {
+            return Ok(Regenerated::Moved);
+        }
+        let grace = self.options().regenerate_grace;
+        let change = Change::Nothing { grace };
+        let (_, moved) = self.relocate(&old.handle, old, change).await?;
+        Ok(moved)
+    }
+
+    async fn change(
         &self,
         old: &Session,
         user: Option<(&str, LoginStamp)>,
     ) -> Result<Regenerated, SessionError> {
         check_user(user.map(|(user, _)| user))?;
-        let user = user.map(|(user, stamp)| (user, Some(stamp.0)));
+        let grace = Duration::ZERO;
+        let change = user.map_or(Change::Nothing { grace }, |(user, stamp)| Change::User {
+            user,
+            stamp: stamp.0,
+        });
+        let mut at = old.handle.clone();
+        for _ in 0..HOPS {
+            match self.relocate(&at, old, change).await? {
+                (Some(to), _) => at = to,
+                (None, made) => return Ok(made),
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// Moves a session to a new id; where it is if it was moved already.
+    async fn relocate(
+        &self,
+        from: &SessionHash,
+        old: &Session,
+        change: Change<'_>,
+    ) -> Result<(Option<SessionHash>, Regenerated), SessionError> {
         let record = Record {
             version: old.version,
             user: old.user.clone(),
@@ -369,8 +434,8 @@ impl Sessions {
         for _ in 0..TRIES {
             let id = SessionId::random(&*self.0.entropy)?;
             let hash = self.0.keys.hash(&id);
-            let moved = self.0.store.relocate((&old.handle, &record), &hash, user);
-            return Ok(match moved.await? {
+            let moved = self.0.store.relocate((from, &record), &hash, change);
+            let made = match moved.await? {
                 Target::Live(Moved::Moved(record)) => Regenerated::Regenerated {
                     id,
                     session: session(hash, record),
@@ -379,7 +444,9 @@ impl Sessions {
                 Target::Live(Moved::Conflict { current }) => Regenerated::Conflict { current },
                 Target::Live(Moved::Revoked) => Regenerated::Revoked,
                 Target::Gone | Target::Expired | Target::Revoked => Regenerated::Lost,
-            });
+                Target::Moved(to) => return Ok((Some(to), Regenerated::Moved)),
+            };
+            return Ok((None, made));
         }
         Err(SessionError::IdExhausted)
     }
@@ -396,7 +463,7 @@ impl Sessions {
     ///
     /// # Round trips
     ///
-    /// One.
+    /// One; one more for a session that was moved a moment ago.
     pub async fn delete(&self, session: &Session) -> Result<bool, SessionError> {
         self.end("delete", &session.handle).await
     }
@@ -413,7 +480,7 @@ impl Sessions {
     ///
     /// # Round trips
     ///
-    /// One.
+    /// One; one more for a session that was moved a moment ago.
     pub async fn revoke(&self, handle: &SessionHash) -> Result<bool, SessionError> {
         self.end("revoke", handle).await
     }
@@ -424,7 +491,9 @@ impl Sessions {
         handle: &SessionHash,
     ) -> Result<bool, SessionError> {
         let since = self.0.clock.now();
-        let ended = self.0.store.delete(handle).await.map_err(Into::into);
+        let store = &self.0.store;
+        let ended = follow(handle, |at| async move { store.delete(&at).await }).await;
+        let ended = ended.map(|(_, target)| matches!(target, Target::Live(())));
         self.tell(operation, since, &ended, |ended| {
             if *ended { "ended" } else { "gone" }
         });
@@ -469,15 +538,20 @@ impl Sessions {
     ) -> Result<(), SessionError> {
         check_user(Some(user))?;
         let since = self.0.clock.now();
-        let except = except.map(|session| &session.handle);
-        let revoked = self
-            .0
-            .store
-            .revoke_all(user, except)
-            .await
-            .map_err(Into::into);
+        let revoked = self.end_all(user, except).await;
         self.tell("revoke_all", since, &revoked, |()| "revoked");
         revoked
+    }
+
+    async fn end_all(&self, user: &str, except: Option<&Session>) -> Result<(), SessionError> {
+        let store = &self.0.store;
+        let Some(except) = except else {
+            store.revoke_all(user, None).await?;
+            return Ok(());
+        };
+        let revoke = |at| async move { store.revoke_all(user, Some(&at)).await };
+        follow(&except.handle, revoke).await?;
+        Ok(())
     }
 
     fn check_size(&self, bytes: usize) -> Result<(), SessionError> {
@@ -509,6 +583,14 @@ impl Sessions {
     }
 }
 
+fn found_at(at: SessionHash, asked: &SessionHash, record: Record) -> Session {
+    let by_old_id = at != *asked;
+    Session {
+        by_old_id,
+        ..session(at, record)
+    }
+}
+
 fn session(handle: SessionHash, record: Record) -> Session {
     Session {
         handle,
@@ -517,7 +599,26 @@ fn session(handle: SessionHash, record: Record) -> Session {
         data: record.data,
         created: record.times.created,
         ends: record.times.ends,
+        by_old_id: false,
     }
+}
+
+/// Does something to a session where it is now, and tells where that is.
+async fn follow<T, R>(
+    handle: &SessionHash,
+    mut step: impl FnMut(SessionHash) -> R,
+) -> Result<(SessionHash, Target<T>), SessionError>
+where
+    R: Future<Output = Result<Target<T>, BackendError>>,
+{
+    let mut at = handle.clone();
+    for _ in 0..HOPS {
+        match step(at.clone()).await? {
+            Target::Moved(to) => at = to,
+            target => return Ok((at, target)),
+        }
+    }
+    Err(SessionError::Contended)
 }
 
 fn check_user(user: Option<&str>) -> Result<(), SessionError> {

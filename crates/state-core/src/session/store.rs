@@ -1,6 +1,6 @@
 //! The port of a backend.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -84,6 +84,8 @@ pub enum Target<T> {
     Expired,
     /// It was revoked with all others of its user.
     Revoked,
+    /// It was moved a moment ago. Nothing was done; ask there.
+    Moved(SessionHash),
 }
 
 /// How writing a session that is good ended.
@@ -101,10 +103,28 @@ pub enum Written {
     },
 }
 
+/// What changes when a session moves. Both at a time is not possible: an id that was known before
+/// a login must not lead to what the login opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Nothing; the old id leads to the new one for this time. Zero for not at all.
+    Nothing {
+        /// For how long.
+        grace: Duration,
+    },
+    /// It begins anew as this user's.
+    User {
+        /// Whose it is now.
+        user: &'a str,
+        /// When the login began.
+        stamp: Timestamp,
+    },
+}
+
 /// How moving a session that is good ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moved {
-    /// It is at the new place only.
+    /// It is at the new place. The old one leads there for the grace, if there is one.
     Moved(Record),
     /// The new id is taken.
     Taken,
@@ -163,24 +183,26 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         version: u64,
     ) -> Result<Target<Written>, BackendError>;
 
-    /// Moves a session to a new id; with a user it begins anew as that user's.
+    /// Moves a session to a new id. Whoever asks for the old one is told where it is, for the
+    /// grace if there is one.
     async fn relocate(
         &self,
         from: (&SessionHash, &Record),
         to: &SessionHash,
-        user: Option<(&str, Option<Timestamp>)>,
+        change: Change<'_>,
     ) -> Result<Target<Moved>, BackendError>;
 
-    /// Ends a session; whether there was one.
-    async fn delete(&self, hash: &SessionHash) -> Result<bool, BackendError>;
+    /// Ends a session. It was there if it was live.
+    async fn delete(&self, hash: &SessionHash) -> Result<Target<()>, BackendError>;
 
     /// The sessions of a user, the oldest first.
     async fn list(&self, user: &str) -> Result<Vec<Listed>, BackendError>;
 
-    /// Ends all sessions of a user that began until now, except one; logins under way, too.
+    /// Ends all sessions of a user that began until now, except one; logins under way, too. Live,
+    /// or moved if the one that stays was.
     async fn revoke_all(
         &self,
         user: &str,
         except: Option<&SessionHash>,
-    ) -> Result<(), BackendError>;
+    ) -> Result<Target<()>, BackendError>;
 }

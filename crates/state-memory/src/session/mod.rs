@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use state_core::{
     BackendError, Clock, MonotonicClock, Timestamp,
     session::{
-        InvalidOption, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions, SessionStore,
-        Stored, Target, Written,
+        Change, InvalidOption, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions,
+        SessionStore, Stored, Target, Written,
     },
 };
 
@@ -61,7 +61,7 @@ impl MemorySessions {
         })))
     }
 
-    /// How many sessions and revocations are kept, those that are over and were not swept included.
+    /// How many sessions, revocations and ids that were replaced are kept, those that are over and were not swept included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.table.lock().len()
@@ -132,15 +132,15 @@ impl SessionStore for MemorySessions {
         &self,
         (from, known): (&SessionHash, &Record),
         to: &SessionHash,
-        user: Option<(&str, Option<Timestamp>)>,
+        change: Change<'_>,
     ) -> Result<Target<Moved>, BackendError> {
         self.step("session.relocate", |table, now| {
-            Ok(table.relocate((from, known), to, user, now))
+            table.relocate((from, known), to, change, now)
         })
     }
 
-    async fn delete(&self, hash: &SessionHash) -> Result<bool, BackendError> {
-        self.step("session.delete", |table, _| Ok(table.delete(hash)))
+    async fn delete(&self, hash: &SessionHash) -> Result<Target<()>, BackendError> {
+        self.step("session.delete", |table, now| Ok(table.delete(hash, now)))
     }
 
     async fn list(&self, user: &str) -> Result<Vec<Listed>, BackendError> {
@@ -151,10 +151,9 @@ impl SessionStore for MemorySessions {
         &self,
         user: &str,
         except: Option<&SessionHash>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Target<()>, BackendError> {
         self.step("session.revoke_all", |table, now| {
-            table.revoke_all(user, except, now);
-            Ok(())
+            Ok(table.revoke_all(user, except, now))
         })
     }
 }

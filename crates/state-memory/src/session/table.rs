@@ -1,13 +1,13 @@
 //! The sessions and every step on them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use state_core::{
     BackendError, ErrorKind, Timestamp,
     session::{
-        Listed, Moved, NewRecord, Record, SessionHash, SessionOptions, Standing, Stored, Target,
-        Times, Written, standing,
+        Change, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions, Standing, Stored,
+        Target, Times, Written, standing,
     },
 };
 
@@ -21,6 +21,8 @@ struct Kept {
 pub(super) struct Table {
     options: SessionOptions,
     sessions: HashMap<SessionHash, Kept>,
+    /// Where sessions were moved to, and until when that is told.
+    moved: HashMap<SessionHash, (SessionHash, Timestamp)>,
     /// When the sessions of a user were last revoked.
     cuts: HashMap<String, Timestamp>,
 }
@@ -30,12 +32,13 @@ impl Table {
         Self {
             options,
             sessions: HashMap::new(),
+            moved: HashMap::new(),
             cuts: HashMap::new(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.sessions.len() + self.cuts.len()
+        self.sessions.len() + self.moved.len() + self.cuts.len()
     }
 
     fn cut(&self, user: Option<&str>) -> Option<Timestamp> {
@@ -48,10 +51,19 @@ impl Table {
         standing(&self.options.lifetime, record.times, cut, now)
     }
 
+    fn moved(&self, hash: &SessionHash, now: Timestamp) -> Option<SessionHash> {
+        let (to, until) = self.moved.get(hash)?;
+        (now < *until).then(|| to.clone())
+    }
+
+    fn is_taken(&self, hash: &SessionHash, now: Timestamp) -> bool {
+        self.sessions.contains_key(hash) || self.moved(hash, now).is_some()
+    }
+
     /// A session that is good; what is not is removed.
     fn live(&mut self, hash: &SessionHash, now: Timestamp) -> Target<&mut Kept> {
         let Some(kept) = self.sessions.get(hash) else {
-            return Target::Gone;
+            return self.moved(hash, now).map_or(Target::Gone, Target::Moved);
         };
         let target = match self.judge(kept, now) {
             Standing::Live { .. } => None,
@@ -72,7 +84,7 @@ impl Table {
         new: &NewRecord,
         now: Timestamp,
     ) -> Result<Stored, BackendError> {
-        if self.sessions.contains_key(&new.hash) {
+        if self.is_taken(&new.hash, now) {
             return Ok(Stored::Taken);
         }
         let cut = self.cut(new.user.as_deref());
@@ -93,7 +105,7 @@ impl Table {
                 self.sessions.remove(victim);
             }
         }
-        self.make_room(now)?;
+        self.make_room("session.create", now)?;
         let created = cut.map_or(now, |cut| now.max(after(cut)));
         let record = Record {
             version: 1,
@@ -124,9 +136,7 @@ impl Table {
                 }
                 Target::Live(kept.record.clone())
             }
-            Target::Gone => Target::Gone,
-            Target::Expired => Target::Expired,
-            Target::Revoked => Target::Revoked,
+            target => dead(target),
         }
     }
 
@@ -149,9 +159,7 @@ impl Table {
                 let version = kept.record.version;
                 Target::Live(Written::Written { version })
             }
-            Target::Gone => Target::Gone,
-            Target::Expired => Target::Expired,
-            Target::Revoked => Target::Revoked,
+            target => dead(target),
         }
     }
 
@@ -159,30 +167,32 @@ impl Table {
         &mut self,
         (from, known): (&SessionHash, &Record),
         to: &SessionHash,
-        user: Option<(&str, Option<Timestamp>)>,
+        change: Change<'_>,
         now: Timestamp,
-    ) -> Target<Moved> {
-        let cut = self.cut(user.map(|(user, _)| user));
-        let is_taken = self.sessions.contains_key(to);
+    ) -> Result<Target<Moved>, BackendError> {
+        let is_taken = self.is_taken(to, now);
+        let (cut, grace) = match change {
+            Change::User { user, .. } => (self.cut(Some(user)), Duration::ZERO),
+            Change::Nothing { grace } => (None, grace),
+        };
+        if !grace.is_zero() {
+            self.make_room("session.relocate", now)?;
+        }
         let max_age = self.options.lifetime.max_age;
         let kept = match self.live(from, now) {
             Target::Live(kept) => kept,
-            Target::Gone => return Target::Gone,
-            Target::Expired => return Target::Expired,
-            Target::Revoked => return Target::Revoked,
+            target => return Ok(dead(target)),
         };
         let current = kept.record.version;
         if current != known.version || kept.record.user != known.user {
-            return Target::Live(Moved::Conflict { current });
+            return Ok(Target::Live(Moved::Conflict { current }));
         }
         if is_taken {
-            return Target::Live(Moved::Taken);
+            return Ok(Target::Live(Moved::Taken));
         }
-        if let Some((user, stamp)) = user {
-            if let (Some(stamp), Some(cut)) = (stamp, cut)
-                && stamp <= cut
-            {
-                return Target::Live(Moved::Revoked);
+        if let Change::User { user, stamp } = change {
+            if cut.is_some_and(|cut| stamp <= cut) {
+                return Ok(Target::Live(Moved::Revoked));
             }
             let created = cut.map_or(now, |cut| now.max(after(cut)));
             kept.record.user = Some(user.to_owned());
@@ -194,15 +204,24 @@ impl Table {
         }
         kept.record.version += 1;
         let Some(kept) = self.sessions.remove(from) else {
-            return Target::Gone;
+            return Ok(Target::Gone);
         };
         let record = kept.record.clone();
         self.sessions.insert(to.clone(), kept);
-        Target::Live(Moved::Moved(record))
+        if !grace.is_zero() {
+            let until = now.saturating_add(grace);
+            self.moved.insert(from.clone(), (to.clone(), until));
+        }
+        Ok(Target::Live(Moved::Moved(record)))
     }
 
-    pub(super) fn delete(&mut self, hash: &SessionHash) -> bool {
-        self.sessions.remove(hash).is_some()
+    pub(super) fn delete(&mut self, hash: &SessionHash, now: Timestamp) -> Target<()> {
+        let target = match self.live(hash, now) {
+            Target::Live(_) => Target::Live(()),
+            target => dead(target),
+        };
+        self.sessions.remove(hash);
+        target
     }
 
     pub(super) fn list(&self, user: &str, now: Timestamp) -> Vec<Listed> {
@@ -222,13 +241,22 @@ impl Table {
         listed
     }
 
-    pub(super) fn revoke_all(&mut self, user: &str, except: Option<&SessionHash>, now: Timestamp) {
+    pub(super) fn revoke_all(
+        &mut self,
+        user: &str,
+        except: Option<&SessionHash>,
+        now: Timestamp,
+    ) -> Target<()> {
+        if let Some(to) = except.and_then(|hash| self.moved(hash, now)) {
+            return Target::Moved(to);
+        }
         let cut = self.cuts.get(user).map_or(now, |cut| now.max(after(*cut)));
         self.cuts.insert(user.to_owned(), cut);
         let spared = except.and_then(|hash| self.sessions.get_mut(hash));
         if let Some(kept) = spared.filter(|kept| kept.record.user.as_deref() == Some(user)) {
             kept.record.times.created = after(cut);
         }
+        Target::Live(())
     }
 
     pub(super) fn sweep(&mut self, now: Timestamp) {
@@ -241,11 +269,12 @@ impl Table {
         for hash in over {
             self.sessions.remove(&hash);
         }
+        self.moved.retain(|_, (_, until)| now < *until);
         let age = self.options.lifetime.max_age;
         self.cuts.retain(|_, cut| cut.saturating_add(age) > now);
     }
 
-    fn make_room(&mut self, now: Timestamp) -> Result<(), BackendError> {
+    fn make_room(&mut self, operation: &'static str, now: Timestamp) -> Result<(), BackendError> {
         let len = self.len();
         if (len >= 1_024 && len.is_power_of_two()) || len >= MemorySessions::CAPACITY {
             self.sweep(now);
@@ -254,11 +283,17 @@ impl Table {
             return Ok(());
         }
         let message = "as many sessions are kept as there may be";
-        Err(BackendError::new(
-            ErrorKind::TooLarge,
-            "session.create",
-            message,
-        ))
+        Err(BackendError::new(ErrorKind::TooLarge, operation, message))
+    }
+}
+
+/// What is said of a session that cannot be used here, whatever was asked.
+fn dead<T, U>(target: Target<T>) -> Target<U> {
+    match target {
+        Target::Moved(to) => Target::Moved(to),
+        Target::Expired => Target::Expired,
+        Target::Revoked => Target::Revoked,
+        Target::Live(_) | Target::Gone => Target::Gone,
     }
 }
 

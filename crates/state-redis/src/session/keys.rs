@@ -25,8 +25,8 @@ pub(crate) const KEYS: &[KeyPattern] = &[
     row(
         "sess:{<namespace>}:s:<hash>",
         KeyType::Hash,
-        "a session",
-        "the idle time from its last noted use, and never beyond its end",
+        "a session, or where it was moved to",
+        "the idle time from its last noted use, and never beyond its end; where it was moved to: the grace",
     ),
     row(
         "sess:{<namespace>}:u:<user>",

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use redis_client::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 use state_core::{
     BackendError, Timestamp,
-    session::{Record, Times},
+    session::{Record, SessionHash, Target, Times},
 };
 
 pub(super) struct Reply(Vec<Vec<u8>>);
@@ -37,6 +37,22 @@ impl Reply {
         operation: &'static str,
     ) -> Result<Timestamp, BackendError> {
         self.number(index, operation).map(Timestamp::from_micros)
+    }
+
+    /// What is said of a session that is not good there.
+    pub(super) fn dead<T>(&self, operation: &'static str) -> Result<Target<T>, BackendError> {
+        match self.word() {
+            b"GONE" => Ok(Target::Gone),
+            b"EXPIRED" => Ok(Target::Expired),
+            b"REVOKED" => Ok(Target::Revoked),
+            b"THERE" => {
+                let bytes = self.0.get(1);
+                let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+                let hash = text.and_then(SessionHash::parse);
+                hash.map(Target::Moved).ok_or_else(|| senseless(operation))
+            }
+            _ => Err(senseless(operation)),
+        }
     }
 
     /// Version, created, last seen, end, user and data, behind the word.

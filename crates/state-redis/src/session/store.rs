@@ -9,8 +9,8 @@ use redis_client::{Client, Operation, Script, ScriptCall, redis};
 use state_core::{
     BackendError, Namespace, Timestamp,
     session::{
-        InvalidOption, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions, SessionStore,
-        Stored, Target, Times, Written,
+        Change, InvalidOption, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions,
+        SessionStore, Stored, Target, Times, Written,
     },
 };
 
@@ -31,6 +31,7 @@ script!(CREATE, "session_create.lua");
 script!(LOAD, "session_load.lua");
 script!(SAVE, "session_save.lua");
 script!(RELOCATE, "session_relocate.lua");
+script!(DELETE, "session_delete.lua");
 script!(REVOKE_ALL, "session_revoke_all.lua");
 
 /// Sessions on a server or a cluster. A clone is a handle to the same.
@@ -229,7 +230,7 @@ impl SessionStore for RedisSessions {
         let reply = self.invoke(call).await?;
         match reply.word() {
             b"LIVE" => reply.record(NAME).map(Target::Live),
-            word => dead(word).ok_or_else(|| senseless(NAME)),
+            _ => reply.dead(NAME),
         }
     }
 
@@ -255,7 +256,7 @@ impl SessionStore for RedisSessions {
             b"CONFLICT" => Ok(Target::Live(Written::Conflict {
                 current: reply.number(1, NAME)?,
             })),
-            word => dead(word).ok_or_else(|| senseless(NAME)),
+            _ => reply.dead(NAME),
         }
     }
 
@@ -263,13 +264,15 @@ impl SessionStore for RedisSessions {
         &self,
         (from, known): (&SessionHash, &Record),
         to: &SessionHash,
-        user: Option<(&str, Option<Timestamp>)>,
+        change: Change<'_>,
     ) -> Result<Target<Moved>, BackendError> {
         const NAME: &str = "session.relocate";
         let place = &self.place;
         let old_user = known.user.as_deref();
-        let new_user = user.map(|(user, _)| user);
-        let stamp = user.and_then(|(_, stamp)| stamp);
+        let (new_user, stamp, grace) = match change {
+            Change::User { user, stamp } => (Some(user), Some(stamp), Duration::ZERO),
+            Change::Nothing { grace } => (None, None, grace),
+        };
         let call = RELOCATE
             .call()
             .key(place.session(from).map_err(too_long(NAME))?)
@@ -287,7 +290,7 @@ impl SessionStore for RedisSessions {
                     .map(|stamp| stamp.as_micros().to_string())
                     .unwrap_or_default(),
             )
-            .arg(&[self.idle(), self.age()]);
+            .arg(&[self.idle(), self.age(), millis(grace)]);
         let reply = self.invoke(call).await?;
         match reply.word() {
             b"MOVED" => Ok(Target::Live(Moved::Moved(reply.record(NAME)?))),
@@ -296,22 +299,22 @@ impl SessionStore for RedisSessions {
             b"CONFLICT" => Ok(Target::Live(Moved::Conflict {
                 current: reply.number(1, NAME)?,
             })),
-            word => dead(word).ok_or_else(|| senseless(NAME)),
+            _ => reply.dead(NAME),
         }
     }
 
-    async fn delete(&self, hash: &SessionHash) -> Result<bool, BackendError> {
+    async fn delete(&self, hash: &SessionHash) -> Result<Target<()>, BackendError> {
         const NAME: &str = "session.delete";
-        let key = self.place.session(hash).map_err(too_long(NAME))?;
-        let mut delete = redis::cmd("DEL");
-        delete.arg(&key);
-        let operation = Operation::write(NAME);
-        let removed: u64 = self
-            .client
-            .query(operation, &key, &delete)
-            .await
-            .map_err(backend)?;
-        Ok(removed > 0)
+        let call = DELETE
+            .call()
+            .key(self.place.session(hash).map_err(too_long(NAME))?)
+            .key(&self.place.cut)
+            .arg(&[self.idle(), self.age()]);
+        let reply = self.invoke(call).await?;
+        match reply.word() {
+            b"ENDED" => Ok(Target::Live(())),
+            _ => reply.dead(NAME),
+        }
     }
 
     async fn list(&self, user: &str) -> Result<Vec<Listed>, BackendError> {
@@ -354,7 +357,7 @@ impl SessionStore for RedisSessions {
         &self,
         user: &str,
         except: Option<&SessionHash>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Target<()>, BackendError> {
         const NAME: &str = "session.revoke_all";
         let spared = except.map(|hash| self.place.session(hash));
         let spared = spared.transpose().map_err(too_long(NAME))?;
@@ -364,19 +367,11 @@ impl SessionStore for RedisSessions {
             .keys(spared)
             .arg(user)
             .arg(self.age());
-        let answer: redis::Value = self.client.invoke(&call).await.map_err(backend)?;
-        drop(answer);
-        Ok(())
-    }
-}
-
-/// What the scripts say of a session that is not good.
-fn dead<T>(word: &[u8]) -> Option<Target<T>> {
-    match word {
-        b"GONE" => Some(Target::Gone),
-        b"EXPIRED" => Some(Target::Expired),
-        b"REVOKED" => Some(Target::Revoked),
-        _ => None,
+        let reply = self.invoke(call).await?;
+        match reply.word() {
+            b"OK" => Ok(Target::Live(())),
+            _ => reply.dead(NAME),
+        }
     }
 }
 
