@@ -28,8 +28,8 @@ struct Settings {
 ///
 /// It reads nothing by itself: requests that do not ask for their session cost no round trip, and
 /// do not count as use of it. Changes are stored when the inner service has answered, whatever it
-/// answered, before the first byte of the answer is sent; when it fails without an answer they are
-/// dropped.
+/// answered, before the first byte of the answer is sent; when it fails without an answer, or the
+/// call is dropped, so are they.
 ///
 /// An id that the server did not make, or that opens nothing any more, is never taken over: what
 /// is begun gets an id of its own, and a login gets a new one in any case. The cookie is set when

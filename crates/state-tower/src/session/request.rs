@@ -356,10 +356,7 @@ impl RequestSession {
 
     async fn read_again(&self, state: &mut State) -> Result<(), RequestSessionError> {
         match self.find(state).await? {
-            Held::Unknown => {
-                state.has_failed = true;
-                Err(RequestSessionError::Unavailable)
-            }
+            Held::Unknown => Err(RequestSessionError::Unavailable),
             held => {
                 state.held = held;
                 Ok(())
