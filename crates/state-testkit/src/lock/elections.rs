@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use state_core::{
-    OsEntropy,
-    lock::{Campaign, LeaderOptions, Leadership, LockOptions, LockStore, Locks},
-};
+use state_core::lock::{Campaign, LeaderOptions, Leadership, LockOptions, LockStore};
 
 use super::{
     stalling::Stalling,
@@ -60,15 +57,10 @@ pub async fn resignation_hands_over(trial: &LockTrial) {
 /// A leader that gets no answer any more stops being one by its own clock, and another is elected.
 pub async fn n_lk_8_stalled_leader_knows_in_time(trial: &LockTrial) {
     let stalling = Arc::new(Stalling::new(Arc::clone(&trial.parts.store)));
-    let locks = Locks::observed(
-        Arc::clone(&stalling) as Arc<dyn LockStore>,
-        LockOptions::default(),
-        Arc::clone(&trial.parts.clock),
-        Arc::new(OsEntropy),
-        Arc::new(trial.observer.clone()),
-    );
+    let store = Arc::clone(&stalling) as Arc<dyn LockStore>;
+    let locks = trial.front_of(store, LockOptions::default());
     let options = LeaderOptions::default().ttl(SHORT);
-    let stalled = locks.expect("valid options").campaign("a", options);
+    let stalled = locks.campaign("a", options);
     let stalled = stalled.expect("a campaign");
     trial.until(becomes(&stalled, leads)).await;
     stalling.stall();

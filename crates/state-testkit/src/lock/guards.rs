@@ -8,12 +8,19 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use state_core::{
-    Capability,
-    lock::{Attempt, Extended, Guard, LockError, Locks, Released},
+    Capability, Observation, Observer, OsEntropy,
+    lock::{
+        Attempt, Extended, Guard, LeaderOptions, Leadership, LockError, LockOptions, LockStore,
+        Locks, Released,
+    },
 };
 
-use super::trial::{LONG, LockTrial, SHORT};
+use super::{
+    stalling::Stalling,
+    trial::{LONG, LockTrial, SHORT},
+};
 
 /// Where the cases are written.
 pub const SOURCE: &str = include_str!("guards.rs");
@@ -43,6 +50,100 @@ pub async fn guard_is_good_for_its_lifetime(trial: &LockTrial) {
     trial.pass(SHORT).await;
     assert!(!guard.is_valid());
     assert_eq!(guard.release().await.expect("an answer"), Released::Expired);
+}
+
+/// The lifetime counts from the question, so a grant that is told too late is worth nothing.
+pub async fn n_lk_2_time_until_the_answer_counts(trial: &LockTrial) {
+    let (store, passage) = (&trial.parts.store, &trial.parts.passage);
+    let late = Stalling::late(Arc::clone(store), Arc::clone(passage), SHORT);
+    let locks = trial.front_of(Arc::new(late), LockOptions::default());
+    let guard = acquired(&locks, "a", SHORT).await;
+    assert!(!guard.is_valid() && guard.remaining().is_zero());
+    guard.lost().await;
+    // The backend agrees: it is anybody's.
+    assert!(is_free(&trial.locks(), "a").await);
+}
+
+/// A grant belongs to its token. The same process, and the same front, is somebody else.
+pub async fn n_lk_6_who_held_it_before_has_no_rights(trial: &LockTrial) {
+    let locks = trial.locks();
+    let first = acquired(&locks, "a", SHORT).await;
+    assert!(!is_free(&locks, "a").await);
+    trial.pass(SHORT).await;
+    let second = acquired(&locks, "a", LONG).await;
+    assert_eq!(first.release().await.expect("an answer"), Released::Stolen);
+    assert!(second.is_valid() && !is_free(&locks, "a").await);
+    assert_eq!(
+        second.release().await.expect("an answer"),
+        Released::Released
+    );
+}
+
+/// A guard that could not be extended still is one, and still gives the lock back.
+pub async fn n_lk_11_failed_extension_leaves_nothing_locked(trial: &LockTrial) {
+    let store = Arc::new(Stalling::new(Arc::clone(&trial.parts.store)));
+    let locks = trial.front_of(
+        Arc::clone(&store) as Arc<dyn LockStore>,
+        LockOptions::default(),
+    );
+    for drops in [false, true] {
+        let guard = acquired(&locks, "a", LONG).await;
+        store.refuse_extensions(true);
+        let failed = guard.extend(LONG).await;
+        assert!(matches!(failed, Err(LockError::Backend(_))), "{failed:?}");
+        assert!(guard.is_valid());
+        assert!(!is_free(&trial.locks(), "a").await);
+        if drops {
+            drop(guard);
+        } else {
+            let released = guard.release().await.expect("an answer");
+            assert_eq!(released, Released::Released);
+        }
+        store.refuse_extensions(false);
+        let other = trial.locks().lock("a").expect("a lock");
+        // Long before it would have expired.
+        let other = trial.until(other.acquire(LONG / 2)).await.expect("a guard");
+        other.release().await.expect("an answer");
+    }
+}
+
+/// What is told of locks are words of a closed set: no name becomes a label.
+pub async fn n_lk_15_no_name_is_told(trial: &LockTrial) {
+    let name = "tenant-4711";
+    let told = Arc::new(Labels::default());
+    let locks = Locks::observed(
+        Arc::clone(&trial.parts.store),
+        LockOptions::default().ttl(LONG),
+        Arc::clone(&trial.parts.clock),
+        Arc::new(OsEntropy),
+        Arc::<Labels>::clone(&told),
+    );
+    let locks = locks.expect("valid options");
+    let guard = acquired(&locks, name, LONG).await;
+    assert!(!is_free(&locks, name).await);
+    let lock = locks.lock(name).expect("a lock");
+    lock.acquire(Duration::ZERO).await.expect_err("held");
+    guard.extend(LONG).await.expect("an answer");
+    guard.release().await.expect("an answer");
+    let campaign = locks.campaign(name, LeaderOptions::default().ttl(LONG));
+    let campaign = campaign.expect("a campaign");
+    let mut states = campaign.watch();
+    let leads = states.wait_for(|state| matches!(state, Leadership::Leader { .. }));
+    drop(trial.until(leads).await.expect("the campaign goes on"));
+    campaign.resign().await;
+    let told = told.0.lock();
+    assert!(told.len() >= 6, "{told:?}");
+    assert!(told.iter().all(|words| !words.contains("4711")), "{told:?}");
+}
+
+/// Writes down everything it is told, word by word.
+#[derive(Debug, Default)]
+struct Labels(Mutex<Vec<String>>);
+
+impl Observer for Labels {
+    fn operation(&self, told: &Observation<'_>) {
+        self.0.lock().push(format!("{told:?}"));
+    }
 }
 
 /// A guard that is kept is kept up.
@@ -132,7 +233,7 @@ pub async fn cancelled_wait_leaves_nothing(trial: &LockTrial) {
 /// A waiter does not sleep through a release. The pauses are longer than the test.
 pub async fn n_lk_14_release_wakes_the_waiter(trial: &LockTrial) {
     let locks = [0, 1].map(|_| {
-        let options = state_core::lock::LockOptions::default();
+        let options = LockOptions::default();
         trial.front(options.ttl(LONG).retry(LONG, LONG))
     });
     let guard = acquired(&locks[0], "a", LONG).await;

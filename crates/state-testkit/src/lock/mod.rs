@@ -62,6 +62,10 @@ macro_rules! lock_cases {
             }
             guards {
                 guard_is_good_for_its_lifetime,
+                n_lk_2_time_until_the_answer_counts,
+                n_lk_6_who_held_it_before_has_no_rights,
+                n_lk_11_failed_extension_leaves_nothing_locked,
+                n_lk_15_no_name_is_told,
                 guard_renews_itself,
                 n_lk_3_lost_lock_is_signalled,
                 extended_guard_lives_longer,
@@ -130,3 +134,20 @@ macro_rules! emit_lock_turns {
         }
     };
 }
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_lock_run_all {
+    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        /// Runs every case one after the other, on a runtime of one thread.
+        pub async fn run_all(harness: &dyn LockHarness) {
+            $($(
+                println!("{}::{}", stringify!($group), stringify!($case));
+                let trial = LockTrial::begin(harness).await;
+                $group::$case(&trial).await;
+            )+)+
+        }
+    };
+}
+
+lock_cases! { emit_lock_run_all; () }

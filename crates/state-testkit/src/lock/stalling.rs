@@ -1,6 +1,13 @@
-//! A store that stops answering.
+//! A store that stops answering, fails, or answers late.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,11 +19,21 @@ use state_core::{
 };
 use tokio::sync::watch;
 
+use crate::Passage;
+
 /// Passes everything on, until it stalls: then no call returns.
-#[derive(Debug)]
 pub(super) struct Stalling {
     store: Arc<dyn LockStore>,
     stalled: watch::Sender<bool>,
+    refuses: AtomicBool,
+    /// How long after it was made a grant is told.
+    late: Option<(Arc<dyn Passage>, Duration)>,
+}
+
+impl fmt::Debug for Stalling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stalling").finish_non_exhaustive()
+    }
 }
 
 impl Stalling {
@@ -24,7 +41,22 @@ impl Stalling {
         Self {
             store,
             stalled: watch::Sender::new(false),
+            refuses: AtomicBool::new(false),
+            late: None,
         }
+    }
+
+    /// A store whose grants are told so much later.
+    pub(super) fn late(store: Arc<dyn LockStore>, by: Arc<dyn Passage>, time: Duration) -> Self {
+        Self {
+            late: Some((by, time)),
+            ..Self::new(store)
+        }
+    }
+
+    /// From now on extensions fail, or do not any more.
+    pub(super) fn refuse_extensions(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
     }
 
     pub(super) fn stall(&self) {
@@ -45,10 +77,17 @@ impl Stalling {
 #[async_trait]
 impl LockStore for Stalling {
     async fn acquire(&self, hold: &Hold, waits: bool) -> Result<Acquired, BackendError> {
-        self.pass(self.store.acquire(hold, waits)).await
+        let acquired = self.pass(self.store.acquire(hold, waits)).await;
+        if let Some((passage, time)) = &self.late {
+            passage.pass(*time).await;
+        }
+        acquired
     }
 
     async fn extend(&self, hold: &Hold) -> Result<Extended, BackendError> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(BackendError::unavailable("lock.extend", "as asked"));
+        }
         self.pass(self.store.extend(hold)).await
     }
 

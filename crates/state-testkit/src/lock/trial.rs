@@ -63,8 +63,13 @@ impl LockTrial {
 
     /// A front with its own queue and turns, as another process has.
     pub(super) fn front(&self, options: LockOptions) -> Locks {
+        self.front_of(Arc::clone(&self.parts.store), options)
+    }
+
+    /// The same on a store in front of the trial's.
+    pub(super) fn front_of(&self, store: Arc<dyn LockStore>, options: LockOptions) -> Locks {
         let made = Locks::observed(
-            Arc::clone(&self.parts.store),
+            store,
             options,
             Arc::clone(&self.parts.clock),
             Arc::new(OsEntropy),
