@@ -13,11 +13,15 @@ use std::{
 
 /// A capability, how many negative tests and how many targets it has. Another one is another line.
 const CAPABILITIES: &[(&str, u32, u32)] = &[
+    ("CL", 13, 5), // the client
     ("CA", 13, 6), // caches
+    ("SE", 13, 5), // sessions
     ("RL", 13, 5), // rate limits
     ("PS", 18, 6), // processes
     ("LK", 15, 6), // locks and leaders
     ("EB", 8, 4),  // events
+    ("HE", 6, 3),  // health
+    ("ME", 3, 3),  // metrics
     ("X", 0, 2),   // what holds for all of them
 ];
 
@@ -30,6 +34,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "T-RL-5",
         "how many decisions there are per second is measured, for the same reason",
+    ),
+    (
+        "T-ME-3",
+        "what observing costs is part of what is measured of every call",
     ),
 ];
 
