@@ -130,6 +130,13 @@ pub(crate) struct IndexRecord {
 }
 
 impl IndexRecord {
+    /// Of a request that is not there.
+    pub(crate) const NOTHING: Self = Self {
+        terms: Vec::new(),
+        due: None,
+        key: None,
+    };
+
     /// What a request is to be indexed under, every term as its dimension is usually kept.
     pub(crate) fn of(request: &MutationRequest) -> Self {
         let mut terms: Vec<IndexTerm> = terms(request).iter().map(IndexTerm::from).collect();

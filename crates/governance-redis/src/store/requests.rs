@@ -61,8 +61,10 @@ impl RequestStore for RedisStore {
         };
         for _ in 0..ATTEMPTS {
             match shared.apply(partition, &step).await.map_err(wrap)? {
-                Answer::Done { ordinal, stamp, .. } => {
-                    self.created(request, &step, ordinal, stamp);
+                Answer::Done(told) => {
+                    // Its own, as it was the only one.
+                    let ordinal = told.ordinals.saturating_sub(1);
+                    self.created(request, &step, ordinal, told.stamp);
                     return Ok(Creation::Created);
                 }
                 Answer::Conflict { stored, .. } => {
@@ -220,7 +222,7 @@ impl RequestStore for RedisStore {
                 state: None,
             };
             match shared.apply(partition, &step).await.map_err(wrap)? {
-                Answer::Done { .. } => {
+                Answer::Done(_) => {
                     shared.documents.forget(id);
                     shared.slots.forget(&(partition.number, stored.ordinal));
                     return Ok(());

@@ -103,7 +103,7 @@ impl RedisStore {
                 wrap(error)
             })?;
             match answer {
-                Answer::Done { .. } => {
+                Answer::Done(_) => {
                     self.written(requests, step);
                     return Ok(Written::Applied);
                 }
