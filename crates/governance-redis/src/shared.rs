@@ -319,7 +319,7 @@ impl Shared {
             chain: last.map_or([0; 32], |decision| *decision.digest().as_bytes()),
             decisions: u32::try_from(request.decisions().len()).unwrap_or(u32::MAX),
         };
-        Ok(codec::encode_frame(&head, index, &document)?)
+        Ok(codec::encode_frame(&head, index, &document))
     }
 
     /// Takes a step on a partition. Follows ordinals and layout where they have moved.

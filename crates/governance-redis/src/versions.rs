@@ -115,7 +115,7 @@ impl Both {
         let mut document = vec![0, 1, 0];
         document.extend(u32::try_from(map.len()).expect("a length").to_be_bytes());
         document.extend(map);
-        let bytes = encode_frame(&frame.head, &frame.index, &document).expect("a frame");
+        let bytes = encode_frame(&frame.head, &frame.index, &document);
         let partition = self.older.shared.partition(request.id().slot());
         self.set(&partition.keys.request(request.id()), &bytes)
             .await;

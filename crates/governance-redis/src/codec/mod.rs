@@ -6,9 +6,11 @@ mod event;
 mod frame;
 #[cfg(test)]
 pub(crate) mod golden;
+mod index;
 mod number;
 mod packed;
 mod state;
+mod v1;
 
 pub use document::NewerVersion;
 #[cfg(test)]
