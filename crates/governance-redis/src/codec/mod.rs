@@ -7,6 +7,7 @@ mod frame;
 #[cfg(test)]
 pub(crate) mod golden;
 mod index;
+mod names;
 mod number;
 mod packed;
 mod state;
@@ -19,4 +20,6 @@ pub(crate) use document::{DocumentError, Schemas, decode_document, encode_docume
 pub(crate) use event::Event;
 pub(crate) use frame::{BLOCK, Frame, FrameError, Head, block_of, encode_frame, is_whole};
 pub(crate) use number::{read_number, write_number};
+#[cfg(test)]
+pub(crate) use packed::unpack;
 pub(crate) use state::{StateRecord, decode_state, encode_state, state_slot};

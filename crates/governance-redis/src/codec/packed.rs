@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::names::{expand, shorten};
 use crate::options::Compression;
 
 /// A record that says it is larger than this is not opened.
 const LARGEST: usize = 64 << 20;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+/// MessagePack without the names of fields.
+const NAMELESS: u8 = 2;
 
 /// What is wrong with packed bytes.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,8 @@ pub(crate) enum PackError {
     TooLarge(usize),
     #[error("the compressed bytes are damaged")]
     Damaged(#[source] std::io::Error),
+    #[error("the names of fields cannot be put back")]
+    Names,
     #[error("the record is not as long as it claims")]
     Length,
 }
@@ -33,13 +38,29 @@ pub(crate) fn pack(bytes: &[u8], compression: Compression) -> Vec<u8> {
         }
         Compression::Off | Compression::Zstd { .. } => None,
     };
-    let (how, body) = match &small {
-        Some(small) if small.len() < bytes.len() => (ZSTD, small.as_slice()),
-        _ => (PLAIN, bytes),
-    };
+    match &small {
+        Some(small) if small.len() < bytes.len() => packed(ZSTD, small, bytes.len()),
+        _ => packed(PLAIN, bytes, bytes.len()),
+    }
+}
+
+/// The same for a document in MessagePack: what is not compressed is stored without the names of
+/// its fields.
+pub(crate) fn pack_document(bytes: &[u8], compression: Compression) -> Vec<u8> {
+    let plain = pack(bytes, compression);
+    if plain.first() != Some(&PLAIN) {
+        return plain;
+    }
+    match shorten(bytes) {
+        Some(short) => packed(NAMELESS, &short, bytes.len()),
+        None => plain,
+    }
+}
+
+fn packed(how: u8, body: &[u8], length: usize) -> Vec<u8> {
     let mut packed = Vec::with_capacity(5 + body.len());
     packed.push(how);
-    packed.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+    packed.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     packed.extend(body);
     packed
 }
@@ -56,6 +77,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Cow<'_, [u8]>, PackError> {
         ZSTD => zstd::bulk::decompress(body, length)
             .map_err(PackError::Damaged)?
             .into(),
+        NAMELESS => expand(body, length).ok_or(PackError::Names)?.into(),
         other => return Err(PackError::Unknown(other)),
     };
     if bytes.len() == length {

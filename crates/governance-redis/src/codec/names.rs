@@ -1,0 +1,448 @@
+//! A document without the names of its fields.
+//!
+//! The names that the model has are nearly half of a small document. Here each takes one byte: a
+//! document is MessagePack whose map keys are strings, so a small number in the place of a key is
+//! the number of a name in [`NAMES`]. In the place of a value, or for a name with a number above
+//! 127, the byte 0xc1 comes first, which MessagePack never uses. Everything else is as it was, so
+//! names that are not in the list stay as they are.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+/// The number of a name is its place. What is stored has these numbers, so names are only added at
+/// the end.
+const NAMES: [&str; 169] = [
+    "id",
+    "kind",
+    "at",
+    "seq",
+    "actor",
+    "operation",
+    "status",
+    "revision",
+    "prev",
+    "digest",
+    "round",
+    "stage",
+    "subject",
+    "reason",
+    "proposal",
+    "pending",
+    "version",
+    "requirements",
+    "evidence",
+    "scope",
+    "tenant",
+    "state_type",
+    "state_id",
+    "payload",
+    "mutation",
+    "schema",
+    "body",
+    "intent",
+    "category",
+    "risk",
+    "reversible",
+    "tags",
+    "requester",
+    "parties",
+    "created_at",
+    "submitted_version",
+    "updated_at",
+    "number",
+    "opened_at",
+    "rules",
+    "seats",
+    "from",
+    "any_of",
+    "role",
+    "group",
+    "deny_threshold",
+    "min_chars",
+    "distinct",
+    "self_approval",
+    "executor",
+    "stages",
+    "votes",
+    "verdict",
+    "roles",
+    "execution",
+    "attempts",
+    "links",
+    "decisions",
+    "submitted",
+    "policy",
+    "evaluated",
+    "phase",
+    "answer",
+    "policies",
+    "reasons",
+    "requested",
+    "stage_opened",
+    "granted",
+    "lifecycle",
+    "approval",
+    "name",
+    "on_behalf_of",
+    "idempotency_key",
+    "correlation",
+    "metadata",
+    "expires_at",
+    "before",
+    "after",
+    "deleted",
+    "executed_at",
+    "failure",
+    "changes",
+    "side_effects",
+    "code",
+    "message",
+    "retryable",
+    "superseded_by",
+    "supersedes",
+    "groups",
+    "acts_for",
+    "expires_in",
+    "description",
+    "pattern",
+    "all_of",
+    "denied",
+    "withdrawn",
+    "satisfied",
+    "expired",
+    "renewed",
+    "requirement",
+    "by",
+    "deadline",
+    "cause",
+    "approved",
+    "retried",
+    "executed",
+    "failed",
+    "rejected",
+    "canceled",
+    "superseded",
+    "attempt",
+    "effects",
+    "violations",
+    "approved_for",
+    "current",
+    "amendment",
+    "link",
+    "severity",
+    "decisive",
+    "blast_radius",
+    "affected",
+    "path",
+    "data",
+    "to",
+    "tag",
+    "any_version_accepted",
+    "revalidated",
+    "renewed_approval_required",
+    "user",
+    "service",
+    "system",
+    "created",
+    "policy_denied",
+    "default",
+    "request",
+    "anyone",
+    "forbid",
+    "allow",
+    "submission",
+    "required",
+    "approve",
+    "deny",
+    "low",
+    "medium",
+    "high",
+    "critical",
+    "single",
+    "module",
+    "global",
+    "added",
+    "modified",
+    "removed",
+    "info",
+    "warning",
+    "error",
+    "requires_action",
+    "contract",
+    "abstained",
+    "allowed",
+    "not_requester",
+    "not_requester_or_approver",
+    "approval_denied",
+    "quorum_unreachable",
+    "invalid",
+    "stale",
+    "request_deadline",
+    "requirement_deadline",
+    "policy_requires",
+    "rejected_as_stale",
+];
+/// So many fit into the place of a key with one byte.
+const SHORT: u8 = 0x80;
+const NAME: u8 = 0xc1;
+/// A key that is itself a small number.
+const NUMBER: u8 = 0xcc;
+/// Documents are not nested more deeply.
+const DEEPEST: usize = 64;
+
+static NUMBERS: LazyLock<HashMap<&'static [u8], u8, foldhash::fast::FixedState>> =
+    LazyLock::new(|| {
+        let numbers = NAMES.iter().zip(0..);
+        numbers.map(|(name, at)| (name.as_bytes(), at)).collect()
+    });
+
+/// Where in a tree of maps and lists a walk is.
+#[derive(Default)]
+struct Walk {
+    /// Of every open map or list, how many items are left; keys and values count apart.
+    open: Vec<(u64, bool)>,
+}
+
+impl Walk {
+    fn is_key(&self) -> bool {
+        matches!(self.open.last(), Some((left, true)) if left % 2 == 0)
+    }
+
+    /// Goes on behind an item. None if the tree is too deep.
+    fn pass(&mut self, children: Option<(u64, bool)>) -> Option<()> {
+        if let Some((left, _)) = self.open.last_mut() {
+            *left -= 1;
+        }
+        self.open.extend(children);
+        while let Some((0, _)) = self.open.last() {
+            self.open.pop();
+        }
+        (self.open.len() <= DEEPEST).then_some(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+/// One item: how long it is, and what is in it if it is a map or a list.
+struct Item {
+    length: usize,
+    children: Option<(u64, bool)>,
+}
+
+impl Item {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let number = |width: usize| {
+            let bytes = bytes.get(1..=width)?;
+            Some(
+                bytes
+                    .iter()
+                    .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+            )
+        };
+        let plain = |length: usize| {
+            Some(Self {
+                length,
+                children: None,
+            })
+        };
+        let sized = |width: usize, more: usize| {
+            let length = usize::try_from(number(width)?).ok()?;
+            plain(length.checked_add(1 + width + more)?)
+        };
+        let tree = |length: usize, count: u64, is_map: bool| {
+            let items = if is_map { count * 2 } else { count };
+            Some(Self {
+                length,
+                children: Some((items, is_map)),
+            })
+        };
+        let first = *bytes.first()?;
+        let low = u64::from(first);
+        match first {
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => plain(1),
+            0x80..=0x8f => tree(1, low & 0xf, true),
+            0x90..=0x9f => tree(1, low & 0xf, false),
+            0xa0..=0xbf => plain(1 + usize::from(first & 0x1f)),
+            NAME => None,
+            0xc4 | 0xd9 => sized(1, 0),
+            0xc5 | 0xda => sized(2, 0),
+            0xc6 | 0xdb => sized(4, 0),
+            0xc7 => sized(1, 1),
+            0xc8 => sized(2, 1),
+            0xc9 => sized(4, 1),
+            0xcc | 0xd0 => plain(2),
+            0xcd | 0xd1 | 0xd4 => plain(3),
+            0xce | 0xd2 | 0xca => plain(5),
+            0xcf | 0xd3 | 0xcb => plain(9),
+            0xd5 => plain(4),
+            0xd6 => plain(6),
+            0xd7 => plain(10),
+            0xd8 => plain(18),
+            0xdc => tree(3, number(2)?, false),
+            0xdd => tree(5, number(4)?, false),
+            0xde => tree(3, number(2)?, true),
+            0xdf => tree(5, number(4)?, true),
+        }
+    }
+}
+
+/// The number of a short string that is a name.
+fn number_of(item: &[u8]) -> Option<u8> {
+    match item.split_first()? {
+        (0xa0..=0xbf, text) => NUMBERS.get(text).copied(),
+        _ => None,
+    }
+}
+
+/// Puts numbers in the place of names. None if it is not exactly one value in its shortest form.
+pub(super) fn shorten(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut walk = Walk::default();
+    let mut short = Vec::with_capacity(bytes.len());
+    loop {
+        let is_key = walk.is_key();
+        let item = Item::read(bytes)?;
+        let (whole, rest) = bytes.split_at_checked(item.length)?;
+        match (number_of(whole), whole) {
+            (Some(number), _) if is_key && number < SHORT => short.push(number),
+            (Some(number), _) => short.extend([NAME, number]),
+            (None, [small @ ..0x80]) if is_key => short.extend([NUMBER, *small]),
+            // It would read as a small number.
+            (None, [NUMBER, ..0x80]) if is_key => return None,
+            (None, _) => short.extend(whole),
+        }
+        bytes = rest;
+        walk.pass(item.children)?;
+        if walk.is_done() {
+            return bytes.is_empty().then_some(short);
+        }
+    }
+}
+
+/// Puts names in the place of numbers. None if the bytes are damaged or come out longer than they
+/// should.
+pub(super) fn expand(mut short: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut walk = Walk::default();
+    let mut bytes = Vec::with_capacity(most.min(1 << 16));
+    let name = |bytes: &mut Vec<u8>, number: u8| {
+        let name = NAMES.get(usize::from(number))?;
+        bytes.push(0xa0 | u8::try_from(name.len()).ok()?);
+        bytes.extend(name.as_bytes());
+        Some(())
+    };
+    loop {
+        let is_key = walk.is_key();
+        let mut children = None;
+        match *short {
+            [number @ ..SHORT, ref rest @ ..] if is_key => {
+                name(&mut bytes, number)?;
+                short = rest;
+            }
+            [NAME, number, ref rest @ ..] => {
+                name(&mut bytes, number)?;
+                short = rest;
+            }
+            [NUMBER, small @ ..0x80, ref rest @ ..] if is_key => {
+                bytes.push(small);
+                short = rest;
+            }
+            _ => {
+                let item = Item::read(short)?;
+                let (whole, rest) = short.split_at_checked(item.length)?;
+                bytes.extend(whole);
+                short = rest;
+                children = item.children;
+            }
+        }
+        if bytes.len() > most {
+            return None;
+        }
+        walk.pass(children)?;
+        if walk.is_done() {
+            return short.is_empty().then_some(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use governance_core::Digest;
+    use proptest::prelude::*;
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Clone, Debug, Serialize)]
+    #[serde(untagged)]
+    enum Tree {
+        Number(i64),
+        Text(String),
+        List(Vec<Tree>),
+        Named(BTreeMap<String, Tree>),
+        Numbered(BTreeMap<i16, Tree>),
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof![
+            prop::sample::select(&NAMES[..]).prop_map(str::to_owned),
+            "[a-z]{0,40}"
+        ]
+    }
+
+    fn trees() -> impl Strategy<Value = Tree> {
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Tree::Number),
+            texts().prop_map(Tree::Text)
+        ];
+        leaf.prop_recursive(5, 64, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..20).prop_map(Tree::List),
+                prop::collection::btree_map(texts(), inner.clone(), 0..20).prop_map(Tree::Named),
+                prop::collection::btree_map(-200_i16..400, inner, 0..6).prop_map(Tree::Numbered),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shortened_comes_out(tree in trees()) {
+            let bytes = rmp_serde::to_vec_named(&tree).unwrap();
+            let short = shorten(&bytes).unwrap();
+            prop_assert_eq!(expand(&short, bytes.len()), Some(bytes));
+        }
+
+        #[test]
+        fn damage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = expand(&bytes, 200);
+            if let Some(short) = shorten(&bytes) {
+                prop_assert_eq!(expand(&short, bytes.len()), Some(bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_not_opened() {
+        // Many lists in one another, and more names than there is room for.
+        assert_eq!(expand(&[0x91; 1_000], 1 << 20), None);
+        let names = [&[0xdc, 0x01, 0x00][..], &[NAME, 1].repeat(256)].concat();
+        assert_eq!(expand(&names, 100), None);
+        assert_eq!(
+            expand(&names, 3 + 256 * 5).map(|bytes| bytes.len()),
+            Some(3 + 256 * 5)
+        );
+    }
+
+    #[test]
+    fn names_keep_their_numbers() {
+        let first = NAMES[..169].join(" ");
+        assert_eq!(
+            Digest::of(first).to_string(),
+            "bc95aee10fe0a13040b0f7451c7f3b9222dd17004dd36331d29b9023910923a4",
+            "names are only added at the end"
+        );
+        assert_eq!(NUMBERS.len(), NAMES.len(), "a name is there twice");
+        assert!(NAMES.iter().all(|name| name.len() < 32));
+    }
+}
