@@ -182,6 +182,18 @@ impl Stock {
         Ok(line.context("no used_memory")?.trim().parse()?)
     }
 
+    /// Calls of a command so far, and the microseconds of the server they took.
+    pub(crate) async fn spent(&self, command: &str) -> Result<(f64, f64)> {
+        let info: String = self.query(redis::cmd("INFO").arg("commandstats")).await?;
+        let start = format!("cmdstat_{command}:calls=");
+        let line = info.lines().find_map(|line| line.strip_prefix(&start));
+        let Some((calls, rest)) = line.and_then(|line| line.split_once(",usec=")) else {
+            return Ok((0.0, 0.0));
+        };
+        let (usec, _) = rest.split_once(',').context("no usec")?;
+        Ok((calls.parse()?, usec.parse()?))
+    }
+
     /// What the keys of each partition start with.
     async fn starts(&self) -> Result<Vec<String>> {
         let layout: String = self
