@@ -106,9 +106,8 @@ fn wrap(
     value: &impl Serialize,
     compression: Compression,
 ) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let packed = pack_document(&rmp_serde::to_vec_named(value)?, compression);
     let mut document = schema.to_be_bytes().to_vec();
-    document.extend(packed);
+    pack_document(&mut document, &rmp_serde::to_vec_named(value)?, compression);
     Ok(document)
 }
 

@@ -6,7 +6,7 @@
 //! 127, the byte 0xc1 comes first, which MessagePack never uses. Everything else is as it was, so
 //! names that are not in the list stay as they are.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
 
 /// The number of a name is its place. What is stored has these numbers, so names are only added at
 /// the end.
@@ -44,11 +44,27 @@ const NUMBER: u8 = 0xcc;
 /// Documents are not nested more deeply.
 const DEEPEST: usize = 64;
 
-static NUMBERS: LazyLock<HashMap<&'static [u8], u8, foldhash::fast::FixedState>> =
-    LazyLock::new(|| {
-        let numbers = NAMES.iter().zip(0..);
-        numbers.map(|(name, at)| (name.as_bytes(), at)).collect()
-    });
+/// The numbers of names, each at the place its name is looked for, or behind it.
+static NUMBERS: LazyLock<[u8; PLACES]> = LazyLock::new(|| {
+    let mut numbers = [NONE; PLACES];
+    for (name, number) in NAMES.iter().zip(0..) {
+        let mut place = place_of(name.as_bytes());
+        while numbers[place] != NONE {
+            place = (place + 1) % PLACES;
+        }
+        numbers[place] = number;
+    }
+    numbers
+});
+const PLACES: usize = 1 << 10;
+const NONE: u8 = 0xff;
+
+/// Where a name is looked for. Texts that are no names rarely have the place of one.
+fn place_of(text: &[u8]) -> usize {
+    let byte = |at: usize| text.get(at).map_or(0, |byte| usize::from(*byte));
+    let ends = byte(0) * 11 + byte(text.len().saturating_sub(1)) * 37;
+    (text.len() * 560 + ends + byte(text.len() / 2) * 11) % PLACES
+}
 
 /// Where in a tree of maps and lists a walk is.
 #[derive(Default)]
@@ -145,15 +161,25 @@ impl Item {
 /// The number of a short string that is a name.
 fn number_of(item: &[u8]) -> Option<u8> {
     match item.split_first()? {
-        (0xa0..=0xbf, text) => NUMBERS.get(text).copied(),
+        (0xa0..=0xbf, text) => {
+            let mut place = place_of(text);
+            loop {
+                let number = NUMBERS[place];
+                let name = NAMES.get(usize::from(number))?;
+                if name.as_bytes() == text {
+                    return Some(number);
+                }
+                place = (place + 1) % PLACES;
+            }
+        }
         _ => None,
     }
 }
 
-/// Puts numbers in the place of names. None if it is not exactly one value in its shortest form.
-pub(super) fn shorten(mut bytes: &[u8]) -> Option<Vec<u8>> {
+/// Puts numbers in the place of names, behind what is in `short`. None if it is not exactly one
+/// value in its shortest form.
+pub(super) fn shorten(mut bytes: &[u8], short: &mut Vec<u8>) -> Option<()> {
     let mut walk = Walk::default();
-    let mut short = Vec::with_capacity(bytes.len());
     loop {
         let is_key = walk.is_key();
         let item = Item::read(bytes)?;
@@ -169,7 +195,7 @@ pub(super) fn shorten(mut bytes: &[u8]) -> Option<Vec<u8>> {
         bytes = rest;
         walk.pass(item.children)?;
         if walk.is_done() {
-            return bytes.is_empty().then_some(short);
+            return bytes.is_empty().then_some(());
         }
     }
 }
@@ -264,14 +290,16 @@ mod tests {
         #[test]
         fn what_is_shortened_comes_out(tree in trees()) {
             let bytes = rmp_serde::to_vec_named(&tree).unwrap();
-            let short = shorten(&bytes).unwrap();
+            let mut short = Vec::new();
+            shorten(&bytes, &mut short).unwrap();
             prop_assert_eq!(expand(&short, bytes.len()), Some(bytes));
         }
 
         #[test]
         fn damage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = expand(&bytes, 200);
-            if let Some(short) = shorten(&bytes) {
+            let mut short = Vec::new();
+            if shorten(&bytes, &mut short).is_some() {
                 prop_assert_eq!(expand(&short, bytes.len()), Some(bytes));
             }
         }
@@ -297,7 +325,11 @@ mod tests {
             "bc95aee10fe0a13040b0f7451c7f3b9222dd17004dd36331d29b9023910923a4",
             "names are only added at the end"
         );
-        assert_eq!(NUMBERS.len(), NAMES.len(), "a name is there twice");
-        assert!(NAMES.iter().all(|name| name.len() < 32));
+        for (name, number) in NAMES.iter().zip(0..) {
+            let mut item = vec![0xa0 | u8::try_from(name.len()).unwrap()];
+            item.extend(name.as_bytes());
+            assert!(item[0] < 0xc0, "{name} is too long");
+            assert_eq!(number_of(&item), Some(number), "{name} is there twice");
+        }
     }
 }

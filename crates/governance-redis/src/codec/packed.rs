@@ -31,6 +31,29 @@ pub(crate) enum PackError {
 
 /// One byte that says how, four that say how long it is unpacked, and the bytes.
 pub(crate) fn pack(bytes: &[u8], compression: Compression) -> Vec<u8> {
+    let mut packed = Vec::new();
+    if !compress(&mut packed, bytes, compression) {
+        plain(&mut packed, bytes);
+    }
+    packed
+}
+
+/// The same for a document in MessagePack, behind what is in `packed`: what is not compressed is
+/// stored without the names of its fields.
+pub(crate) fn pack_document(packed: &mut Vec<u8>, bytes: &[u8], compression: Compression) {
+    if compress(packed, bytes, compression) {
+        return;
+    }
+    let start = packed.len();
+    begin(packed, NAMELESS, bytes);
+    if shorten(bytes, packed).is_none() {
+        packed.truncate(start);
+        plain(packed, bytes);
+    }
+}
+
+/// Whether it is shorter so.
+fn compress(packed: &mut Vec<u8>, bytes: &[u8], compression: Compression) -> bool {
     let small = match compression {
         Compression::Zstd { level, from_bytes } if bytes.len() >= from_bytes => {
             // Without memory for it, the bytes are stored as they are.
@@ -38,31 +61,23 @@ pub(crate) fn pack(bytes: &[u8], compression: Compression) -> Vec<u8> {
         }
         Compression::Off | Compression::Zstd { .. } => None,
     };
-    match &small {
-        Some(small) if small.len() < bytes.len() => packed(ZSTD, small, bytes.len()),
-        _ => packed(PLAIN, bytes, bytes.len()),
-    }
+    let Some(small) = small.filter(|small| small.len() < bytes.len()) else {
+        return false;
+    };
+    begin(packed, ZSTD, bytes);
+    packed.extend(small);
+    true
 }
 
-/// The same for a document in MessagePack: what is not compressed is stored without the names of
-/// its fields.
-pub(crate) fn pack_document(bytes: &[u8], compression: Compression) -> Vec<u8> {
-    let plain = pack(bytes, compression);
-    if plain.first() != Some(&PLAIN) {
-        return plain;
-    }
-    match shorten(bytes) {
-        Some(short) => packed(NAMELESS, &short, bytes.len()),
-        None => plain,
-    }
+fn plain(packed: &mut Vec<u8>, bytes: &[u8]) {
+    begin(packed, PLAIN, bytes);
+    packed.extend(bytes);
 }
 
-fn packed(how: u8, body: &[u8], length: usize) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(5 + body.len());
+fn begin(packed: &mut Vec<u8>, how: u8, bytes: &[u8]) {
+    packed.reserve(5 + bytes.len());
     packed.push(how);
-    packed.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    packed.extend(body);
-    packed
+    packed.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
 }
 
 pub(crate) fn unpack(packed: &[u8]) -> Result<Cow<'_, [u8]>, PackError> {
