@@ -6,16 +6,19 @@
 //! | number | the deadline, if there is one: microseconds, its sign in the lowest bit |
 //! | 16 B | the digest of the idempotency key, if there is one |
 //! | 1 B | of every term: class in the two high bits, number of the dimension in the others; 63 for a dimension without one, then the length of its name and the name |
-//! | number | of every term: twice the length of its value, then the value; or one more than twice the place of the value in the document, then its length |
+//! | number | of every term: four times the length of its value, then the value; one more than four times the place of the value in the document, then its length; or two more than four times the number of a name |
 //!
-//! Most values stand in the document anyway, which is a part of the same record, so most terms
-//! take four bytes.
+//! Most values are names of the model or stand in the document anyway, which is a part of the same
+//! record, so most terms take three or four bytes.
 
 use std::sync::Arc;
 
 use governance_core::Dimension;
 
-use super::number::{read_number, write_number};
+use super::{
+    names::{name_of, number_of_name},
+    number::{read_number, write_number},
+};
 use crate::index::{Class, IndexRecord, IndexTerm};
 
 /// The number of a dimension is its place. What is stored has these numbers, so the list never
@@ -90,15 +93,21 @@ pub(super) fn write_index(record: &IndexRecord, document: &[u8]) -> Vec<u8> {
     bytes
 }
 
+const IN_PLACE: u64 = 0;
+const IN_DOCUMENT: u64 = 1;
+const NAMED_VALUE: u64 = 2;
+
 fn write_value(bytes: &mut Vec<u8>, value: &[u8], document: &[u8]) {
     let length = value.len() as u64;
-    if value.len() > 2
+    if let Some(number) = number_of_name(value) {
+        write_number(bytes, u64::from(number) << 2 | NAMED_VALUE);
+    } else if value.len() > 2
         && let Some(at) = memchr::memmem::find(document, value)
     {
-        write_number(bytes, (at as u64) << 1 | 1);
+        write_number(bytes, (at as u64) << 2 | IN_DOCUMENT);
         write_number(bytes, length);
     } else {
-        write_number(bytes, length << 1);
+        write_number(bytes, length << 2 | IN_PLACE);
         bytes.extend(value);
     }
 }
@@ -147,11 +156,16 @@ pub(super) fn read_index(mut bytes: &[u8], document: &[u8]) -> Option<IndexRecor
 
 fn read_value(bytes: &mut &[u8], document: &[u8]) -> Option<Arc<str>> {
     let number = read_number(bytes)?;
-    if number & 1 == 0 {
-        return text(take(bytes, number >> 1)?);
+    let rest = number >> 2;
+    match number & 3 {
+        IN_PLACE => text(take(bytes, rest)?),
+        IN_DOCUMENT => {
+            let mut behind = document.get(usize::try_from(rest).ok()?..)?;
+            text(take(&mut behind, read_number(bytes)?)?)
+        }
+        NAMED_VALUE => name_of(rest).map(Arc::from),
+        _ => None,
     }
-    let mut rest = document.get(usize::try_from(number >> 1).ok()?..)?;
-    text(take(&mut rest, read_number(bytes)?)?)
 }
 
 fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
@@ -173,7 +187,7 @@ mod tests {
     fn terms() -> impl Strategy<Value = Vec<IndexTerm>> {
         let classes = prop::sample::select(vec![Class::Bitmap, Class::Ordinals, Class::Inbox]);
         let names = prop::sample::select(vec!["tenant", "open_group", "of_tomorrow", "x"]);
-        let term = (classes, names, "[ab]{0,4}")
+        let term = (classes, names, "[ab]{0,4}|pending|low")
             .prop_map(|(class, name, value)| IndexTerm::named(class, name, value.into()));
         prop::collection::vec(term, 0..20)
     }
@@ -203,6 +217,9 @@ mod tests {
         let record = IndexRecord::from_parts(vec![term], None, None);
         let document = [&[b' '; 100][..], b"policy.put"].concat();
         assert_eq!(write_index(&record, &document).len(), 1 + 4);
+        let status = IndexTerm::of(Dimension::Status, "pending");
+        let named = IndexRecord::from_parts(vec![status], None, None);
+        assert_eq!(write_index(&named, b"pending").len(), 1 + 2);
         assert_eq!(write_index(&record, b"").len(), 1 + 2 + "policy.put".len());
     }
 

@@ -1,12 +1,17 @@
-//! A document without the names of its fields.
+//! A document without the names of its fields, and without what it says twice.
 //!
 //! The names that the model has are nearly half of a small document. Here each takes one byte: a
 //! document is MessagePack whose map keys are strings, so a small number in the place of a key is
 //! the number of a name in [`NAMES`]. In the place of a value, or for a name with a number above
-//! 127, the byte 0xc1 comes first, which MessagePack never uses. Everything else is as it was, so
-//! names that are not in the list stay as they are.
+//! 127, the byte 0xc1 comes first, which MessagePack never uses.
+//!
+//! Behind that byte, numbers from 0xf0 on stand for a text or for bytes that were there before:
+//! 0xf0 for what was met last, 0xf1 for what was met before that. A history repeats the digest of
+//! every decision in the next, and its actors. 0xef stands for a digest of zeros, with which a
+//! history begins. Everything else is as it was, so names that are not in the list stay as they
+//! are.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
 /// The number of a name is its place. What is stored has these numbers, so names are only added at
 /// the end.
@@ -39,6 +44,15 @@ const NAMES: [&str; 169] = [
 /// So many fit into the place of a key with one byte.
 const SHORT: u8 = 0x80;
 const NAME: u8 = 0xc1;
+/// From here on what was there before.
+const AGAIN: u8 = 0xf0;
+const ZEROS: u8 = 0xef;
+const ZERO_DIGEST: [u8; 34] = {
+    let mut item = [0; 34];
+    item[0] = 0xc4;
+    item[1] = 32;
+    item
+};
 /// A key that is itself a small number.
 const NUMBER: u8 = 0xcc;
 /// Documents are not nested more deeply.
@@ -64,6 +78,32 @@ fn place_of(text: &[u8]) -> usize {
     let byte = |at: usize| text.get(at).map_or(0, |byte| usize::from(*byte));
     let ends = byte(0) * 11 + byte(text.len().saturating_sub(1)) * 37;
     (text.len() * 560 + ends + byte(text.len() / 2) * 11) % PLACES
+}
+
+/// The texts and bytes that were met last, the last one first.
+struct Met<T>(Vec<T>);
+
+impl<T> Met<T> {
+    const MOST: usize = (u8::MAX - AGAIN) as usize + 1;
+    /// What is shorter is not worth two bytes; what is longer rarely comes twice.
+    const fn has_room_for(item: &[u8]) -> bool {
+        matches!(item, [0xa0..=0xbf | 0xc4 | 0xd9, ..]) && item.len() >= 4
+    }
+
+    fn new() -> Self {
+        Self(Vec::with_capacity(Self::MOST))
+    }
+
+    fn add(&mut self, item: T) {
+        self.0.truncate(Self::MOST - 1);
+        self.0.insert(0, item);
+    }
+
+    /// What was met at a place, which is then what was met last.
+    fn again(&mut self, at: usize) -> Option<&T> {
+        self.0.get_mut(..=at)?.rotate_right(1);
+        self.0.first()
+    }
 }
 
 /// Where in a tree of maps and lists a walk is.
@@ -161,17 +201,7 @@ impl Item {
 /// The number of a short string that is a name.
 fn number_of(item: &[u8]) -> Option<u8> {
     match item.split_first()? {
-        (0xa0..=0xbf, text) => {
-            let mut place = place_of(text);
-            loop {
-                let number = NUMBERS[place];
-                let name = NAMES.get(usize::from(number))?;
-                if name.as_bytes() == text {
-                    return Some(number);
-                }
-                place = (place + 1) % PLACES;
-            }
-        }
+        (0xa0..=0xbf, text) => number_of_name(text),
         _ => None,
     }
 }
@@ -180,6 +210,7 @@ fn number_of(item: &[u8]) -> Option<u8> {
 /// value in its shortest form.
 pub(super) fn shorten(mut bytes: &[u8], short: &mut Vec<u8>) -> Option<()> {
     let mut walk = Walk::default();
+    let mut met: Met<&[u8]> = Met::new();
     loop {
         let is_key = walk.is_key();
         let item = Item::read(bytes)?;
@@ -190,6 +221,17 @@ pub(super) fn shorten(mut bytes: &[u8], short: &mut Vec<u8>) -> Option<()> {
             (None, [small @ ..0x80]) if is_key => short.extend([NUMBER, *small]),
             // It would read as a small number.
             (None, [NUMBER, ..0x80]) if is_key => return None,
+            (None, _) if whole == ZERO_DIGEST => short.extend([NAME, ZEROS]),
+            (None, _) if Met::<&[u8]>::has_room_for(whole) => {
+                let before = met.0.iter().position(|before| *before == whole);
+                if let Some(at) = before {
+                    met.again(at);
+                    short.extend([NAME, AGAIN + u8::try_from(at).ok()?]);
+                } else {
+                    met.add(whole);
+                    short.extend(whole);
+                }
+            }
             (None, _) => short.extend(whole),
         }
         bytes = rest;
@@ -204,23 +246,24 @@ pub(super) fn shorten(mut bytes: &[u8], short: &mut Vec<u8>) -> Option<()> {
 /// should.
 pub(super) fn expand(mut short: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut walk = Walk::default();
+    let mut met: Met<Range<usize>> = Met::new();
     let mut bytes = Vec::with_capacity(most.min(1 << 16));
-    let name = |bytes: &mut Vec<u8>, number: u8| {
-        let name = NAMES.get(usize::from(number))?;
-        bytes.push(0xa0 | u8::try_from(name.len()).ok()?);
-        bytes.extend(name.as_bytes());
-        Some(())
-    };
     loop {
         let is_key = walk.is_key();
         let mut children = None;
         match *short {
             [number @ ..SHORT, ref rest @ ..] if is_key => {
-                name(&mut bytes, number)?;
+                push_name(&mut bytes, number)?;
                 short = rest;
             }
             [NAME, number, ref rest @ ..] => {
-                name(&mut bytes, number)?;
+                match number {
+                    AGAIN.. => {
+                        bytes.extend_from_within(met.again((number - AGAIN).into())?.clone())
+                    }
+                    ZEROS => bytes.extend(ZERO_DIGEST),
+                    _ => push_name(&mut bytes, number)?,
+                }
                 short = rest;
             }
             [NUMBER, small @ ..0x80, ref rest @ ..] if is_key => {
@@ -230,6 +273,9 @@ pub(super) fn expand(mut short: &[u8], most: usize) -> Option<Vec<u8>> {
             _ => {
                 let item = Item::read(short)?;
                 let (whole, rest) = short.split_at_checked(item.length)?;
+                if Met::<&[u8]>::has_room_for(whole) {
+                    met.add(bytes.len()..bytes.len() + whole.len());
+                }
                 bytes.extend(whole);
                 short = rest;
                 children = item.children;
@@ -243,6 +289,31 @@ pub(super) fn expand(mut short: &[u8], most: usize) -> Option<Vec<u8>> {
             return short.is_empty().then_some(bytes);
         }
     }
+}
+
+fn push_name(bytes: &mut Vec<u8>, number: u8) -> Option<()> {
+    let name = NAMES.get(usize::from(number))?;
+    bytes.push(0xa0 | u8::try_from(name.len()).ok()?);
+    bytes.extend(name.as_bytes());
+    Some(())
+}
+
+/// The number of a name.
+pub(super) fn number_of_name(text: &[u8]) -> Option<u8> {
+    let mut place = place_of(text);
+    loop {
+        let number = NUMBERS[place];
+        let name = NAMES.get(usize::from(number))?;
+        if name.as_bytes() == text {
+            return Some(number);
+        }
+        place = (place + 1) % PLACES;
+    }
+}
+
+/// The name with a number.
+pub(super) fn name_of(number: u64) -> Option<&'static str> {
+    NAMES.get(usize::try_from(number).ok()?).copied()
 }
 
 #[cfg(test)]
@@ -260,6 +331,7 @@ mod tests {
     enum Tree {
         Number(i64),
         Text(String),
+        Bytes(serde_bytes::ByteBuf),
         List(Vec<Self>),
         Named(BTreeMap<String, Self>),
         Numbered(BTreeMap<i16, Self>),
@@ -273,9 +345,15 @@ mod tests {
     }
 
     fn trees() -> impl Strategy<Value = Tree> {
+        let bytes = prop_oneof![
+            Just(vec![0; 32]),
+            prop::collection::vec(0_u8..2, 0..6),
+            prop::collection::vec(any::<u8>(), 250..260)
+        ];
         let leaf = prop_oneof![
             any::<i64>().prop_map(Tree::Number),
-            texts().prop_map(Tree::Text)
+            texts().prop_map(Tree::Text),
+            bytes.prop_map(|bytes| Tree::Bytes(serde_bytes::ByteBuf::from(bytes)))
         ];
         leaf.prop_recursive(5, 64, 6, |inner| {
             prop_oneof![
@@ -309,6 +387,7 @@ mod tests {
     fn a_bomb_is_not_opened() {
         // Many lists in one another, and more names than there is room for.
         assert_eq!(expand(&[0x91; 1_000], 1 << 20), None);
+        assert!(NAMES.len() <= usize::from(ZEROS));
         let names = [&[0xdc, 0x01, 0x00][..], &[NAME, 1].repeat(256)].concat();
         assert_eq!(expand(&names, 100), None);
         assert_eq!(
