@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use governance_core::{Dimension, RequestId, Scope};
 use redis_client::{Key, KeyPrefix, TaggedKeyBuilder};
 
@@ -156,6 +157,57 @@ pub const KEYS: [KeyPattern; 16] = [
     ),
 ];
 
+/// The row of the table that a key of a partition belongs to, by what follows `T:` in it. None
+/// where somebody else's key lies under the prefix.
+pub(crate) fn row_of(rest: &str) -> Option<&'static KeyPattern> {
+    let parts: Vec<&str> = rest.split(':').collect();
+    KEYS.iter().find(|row| {
+        let pattern = row.pattern.strip_prefix("T:");
+        pattern.is_some_and(|pattern| {
+            let pattern: Vec<&str> = pattern.split(':').collect();
+            is_spelled(&pattern, &parts)
+        })
+    })
+}
+
+fn is_spelled(pattern: &[&str], parts: &[&str]) -> bool {
+    let Some((wanted, pattern)) = pattern.split_first() else {
+        return parts.is_empty();
+    };
+    let Some((part, parts)) = parts.split_first() else {
+        return false;
+    };
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match *wanted {
+        "<chunk>" => number(part) && is_spelled(pattern, parts),
+        "<u|r|g>" => matches!(*part, "u" | "r" | "g") && is_spelled(pattern, parts),
+        "<id>" => {
+            URL_SAFE_NO_PAD.decode(part).is_ok_and(|id| id.len() == 16)
+                && is_spelled(pattern, parts)
+        }
+        "<bucket>" => part.len() == 4 && hexadecimal(part) && is_spelled(pattern, parts),
+        wanted if wanted.starts_with('<') => match (part.is_empty(), parts.split_first()) {
+            (false, _) => is_spelled(pattern, parts),
+            // A long name: an empty part and its digest.
+            (true, Some((digest, parts))) => {
+                digest.len() == 64 && hexadecimal(digest) && is_spelled(pattern, parts)
+            }
+            (true, None) => false,
+        },
+        wanted => {
+            let spelled = match wanted.strip_suffix("<g>") {
+                Some(letter) => part.strip_prefix(letter).is_some_and(number),
+                None => *part == wanted,
+            };
+            spelled && is_spelled(pattern, parts)
+        }
+    }
+}
+
+fn hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The table of keys as a section of documentation, in Markdown.
 #[must_use]
 pub fn keys_markdown() -> String {
@@ -288,7 +340,6 @@ impl PartitionKeys {
 
 /// The short text of an id in a key.
 fn id_text(id: &RequestId) -> String {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     URL_SAFE_NO_PAD.encode(id.as_bytes())
 }
 
@@ -433,6 +484,78 @@ mod tests {
         ) {
             let of = |parts: &[String; 3]| keys().state(&scope(&parts[0], &parts[1], &parts[2]));
             prop_assert_eq!(a == b, of(&a) == of(&b));
+        }
+    }
+
+    #[test]
+    fn every_key_belongs_to_a_row_and_nothing_else_does() {
+        let keys = keys();
+        let id = RequestId::new(
+            governance_core::Timestamp::EPOCH,
+            scope("t", "k", "s").slot(),
+            [7; 10],
+        );
+        let long = "x".repeat(200);
+        let mut made = vec![
+            (keys.fence.clone(), "T:v"),
+            (keys.counters.clone(), "T:n"),
+            (keys.feed.clone(), "T:e"),
+            (keys.progress.clone(), "T:w"),
+            (keys.request(&id), "T:r:<id>"),
+            (keys.ids(7), "T:o:<chunk>"),
+            (keys.journal(7), "T:y:<chunk>"),
+            (keys.live(3, 7), "T:b<g>:live:<chunk>"),
+            (keys.due(3), "T:x<g>:due"),
+            (keys.dictionary(12), "T:d<g>"),
+            (keys.bucket(&[0xab; 16]), "T:k:<bucket>"),
+        ];
+        for (tenant, kind, state) in [("t", "k", "a/b"), ("t", "k", &long)] {
+            let key = keys.state(&scope(tenant, kind, state));
+            made.push((key, "T:s:<tenant>:<type>:<state>"));
+        }
+        for dimension in Dimension::ALL {
+            for value in ["a", "live", "due", long.as_str()] {
+                let term = IndexTerm::of(dimension, value);
+                let pattern = match term.class() {
+                    Class::Bitmap => "T:b<g>:<dimension>:<value>:<chunk>",
+                    Class::Ordinals => "T:z<g>:<dimension>:<value>",
+                    Class::Inbox => "T:q<g>:<u|r|g>:<name>",
+                };
+                made.push((keys.term(4, &term, 9), pattern));
+            }
+        }
+        for (key, pattern) in made {
+            let rest = key.as_str().strip_prefix(keys.start()).unwrap();
+            assert_eq!(row_of(rest).map(|row| row.pattern), Some(pattern), "{rest}");
+        }
+        for foreign in [
+            "",
+            "f",
+            "v:1",
+            "r",
+            "r:abc",
+            "r:",
+            "k:xyz!",
+            "o:",
+            "o:x",
+            "b:live:0",
+            "b1:live",
+            "b1:live:x",
+            "bx:live:0",
+            "z1:tag",
+            "z1:tag:a:b",
+            "z1:tag:",
+            "q1:x:a",
+            "x1:other",
+            "d",
+            "d1x",
+            "s:t:k",
+            "s:t:k:a:b",
+            "z1:tag::abc",
+            "w:0",
+            "layout",
+        ] {
+            assert_eq!(row_of(foreign), None, "{foreign:?}");
         }
     }
 }

@@ -74,6 +74,64 @@ async fn a_store_that_was_only_written_to_is_clean() {
 }
 
 #[tokio::test]
+async fn keys_of_strangers_are_listed_and_stop_nothing() {
+    let server = server(Persistence::None).await;
+    for partitions in [1, 4] {
+        let store = open(server.url(), &options().partitions(partitions)).await;
+        let ids = SeededIds::new(u64::from(partitions) + 10);
+        let requests = fill(&store, &ids, 20).await;
+        let stats = store.stats().await.unwrap();
+        assert_eq!(stats.requests(), 20);
+        let mut admin = server.connection().await;
+        // Beside a key of the store's, so all are in one partition of this store.
+        let record = keys(&server, "*:r:*").await;
+        let (partition, _) = record[0].rsplit_once("r:").unwrap();
+        let strangers = [
+            (format!("{partition}r:foreign"), "string"),
+            (format!("{partition}settings"), "string"),
+            // As the store spells them, but of another type.
+            (format!("{partition}z1:tag:mine"), "string"),
+            (format!("{partition}q1:u:nobody"), "string"),
+            (format!("{partition}b1:status:failed:0"), "list"),
+            (format!("{partition}s:t:k:mine"), "list"),
+        ];
+        for (key, kind) in &strangers {
+            let mut write = redis::cmd(if *kind == "list" { "RPUSH" } else { "SET" });
+            write
+                .arg(key)
+                .arg("x")
+                .exec_async(&mut admin)
+                .await
+                .unwrap();
+        }
+        let report = store.verify().await.unwrap();
+        assert_eq!(report.requests(), 20);
+        let mut found: Vec<String> = report
+            .findings()
+            .iter()
+            .inspect(|finding| assert_eq!(finding.kind(), FindingKind::Foreign, "{finding}"))
+            .map(|finding| finding.subject().to_owned())
+            .collect();
+        found.sort();
+        let mut wanted: Vec<String> = strangers
+            .iter()
+            .map(|(key, kind)| format!("{key} ({kind})"))
+            .collect();
+        wanted.sort();
+        assert_eq!(found, wanted);
+        // They are in nobody's way.
+        let stored = store.get(requests[1].id()).await.unwrap();
+        assert_eq!(stored.as_deref(), Some(&*requests[1]));
+        for (key, _) in &strangers {
+            let mut gone = redis::cmd("DEL");
+            gone.arg(key).exec_async(&mut admin).await.unwrap();
+        }
+        assert!(store.verify().await.unwrap().is_clean());
+        redis::cmd("FLUSHALL").exec_async(&mut admin).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn damage_is_found_and_a_rebuild_repairs_it() {
     let server = server(Persistence::None).await;
     let options = options();

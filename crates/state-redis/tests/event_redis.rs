@@ -48,13 +48,14 @@ async fn listening(events: &Events) -> (Recorder, Subscription) {
     (recorder, subscription)
 }
 
-async fn number_of_clients(server: &Server) -> usize {
+async fn waiting_clients(server: &Server) -> Vec<String> {
     let mut connection = server.connection().await;
     let mut list = redis::cmd("CLIENT");
     let list: String = list.arg("LIST").query_async(&mut connection).await.unwrap();
     list.lines()
         .filter(|line| line.contains("cmd=xread"))
-        .count()
+        .map(str::to_owned)
+        .collect()
 }
 
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -68,33 +69,24 @@ async fn n_eb_7_waiting_is_longer_than_the_timeout_of_commands() {
         .build()
         .unwrap();
     let client = Client::connect(config).await.unwrap();
-    let (events, told) = events(&client, INTERVAL);
-    let (recorder, subscription) = listening(&events).await;
-    // A wait of a second ends by itself, twenty times as long as other commands may take.
-    let mut connection = server.connection().await;
-    let reads = async |connection: &mut _| -> usize {
-        let mut info = redis::cmd("INFO");
-        let info: String = info
-            .arg("commandstats")
-            .query_async(connection)
-            .await
-            .unwrap();
-        let line = info.lines().find(|line| line.starts_with("cmdstat_xread:"));
-        let calls = line.and_then(|line| line.split(['=', ',']).nth(1));
-        calls.map_or(0, |calls| calls.parse().unwrap())
-    };
-    poll_until("two waits to end", async || {
-        (reads(&mut connection.clone()).await >= 2).then_some(())
+    let (events, _) = events(&client, INTERVAL);
+    let (_, subscription) = listening(&events).await;
+    // A wait of a second ends by itself, twenty times as long as other commands may take, and
+    // the next begins on the same connection: one that had been cut off would be given up, and
+    // none would grow older than the timeout. Other commands may well be late on a busy machine.
+    poll_until("one connection has waited twice over", async || {
+        let waiting = waiting_clients(&server).await;
+        waiting.iter().any(|client| age(client) >= 3).then_some(())
     })
     .await;
-    assert!(reads(&mut connection).await >= 2);
     assert!(subscription.is_live());
-    assert_eq!(recorder.words(), ["resumed"]);
-    let failures = told
-        .take()
-        .into_iter()
-        .filter(|(_, operation, _)| *operation == "read");
-    assert_eq!(failures.count(), 0);
+}
+
+/// Seconds since the connection was made.
+fn age(client: &str) -> u64 {
+    let mut fields = client.split(' ');
+    let age = fields.find_map(|field| field.strip_prefix("age="));
+    age.expect("an age").parse().unwrap()
 }
 
 #[tokio::test]
@@ -103,23 +95,23 @@ async fn n_eb_4_closing_gives_the_connection_up() {
     let (events, _) = events(&client(server.url()).await, INTERVAL);
     let (_, subscription) = listening(&events).await;
     poll_until("it waits", async || {
-        (number_of_clients(&server).await == 1).then_some(())
+        (waiting_clients(&server).await.len() == 1).then_some(())
     })
     .await;
     subscription.close().await;
     // The server hears of it a moment later.
     poll_until("it is gone", async || {
-        (number_of_clients(&server).await == 0).then_some(())
+        (waiting_clients(&server).await.is_empty()).then_some(())
     })
     .await;
     let (_, subscription) = listening(&events).await;
     poll_until("it waits", async || {
-        (number_of_clients(&server).await == 1).then_some(())
+        (waiting_clients(&server).await.len() == 1).then_some(())
     })
     .await;
     drop(subscription);
     poll_until("it is gone", async || {
-        (number_of_clients(&server).await == 0).then_some(())
+        (waiting_clients(&server).await.is_empty()).then_some(())
     })
     .await;
 }

@@ -111,6 +111,26 @@ pub(super) async fn some_keys(
     Ok((keys, (next != 0).then_some(next)))
 }
 
+/// The types of some keys, in one round trip; `none` for one that is gone.
+pub(super) async fn kinds(
+    shared: &Shared,
+    partition: &Partition,
+    keys: &[Vec<u8>],
+) -> Result<Vec<String>, RedisError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let commands = keys.iter().map(|key| {
+        let mut kind = redis::cmd("TYPE");
+        kind.arg(key);
+        kind
+    });
+    let answers = shared.together(SCAN, partition, commands.collect()).await?;
+    answers
+        .map(|answer| redis::from_redis_value(answer).map_err(|_| RedisError::Reply("TYPE")))
+        .collect()
+}
+
 /// Entries of the id table of one chunk, those that are in use.
 pub(super) async fn slots(
     shared: &Shared,

@@ -1,13 +1,13 @@
 //! Compares documents and indexes, in both directions.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
 };
 
 use futures_util::future::try_join_all;
 use governance_core::{RequestId, StoreError};
-use redis_client::{Key, Operation, redis};
+use redis_client::{Key, Operation, Signal, redis};
 
 use super::scan::{self, Row, STEP};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     codec::Frame,
     error::RedisError,
     index::{Class, IndexRecord, IndexTerm},
-    keys::CHUNK,
+    keys::{CHUNK, row_of},
     partition::Partition,
     query::Bits,
     shared::{Shared, full_text},
@@ -46,6 +46,9 @@ pub enum FindingKind {
     Missing,
     /// The index has something that no request has.
     Stray,
+    /// A key under the prefix that is none of the store's, or of another type than the store's.
+    /// Nothing reads it, and nothing removes it.
+    Foreign,
 }
 
 impl FindingKind {
@@ -59,6 +62,7 @@ impl FindingKind {
             Self::Outdated => "outdated",
             Self::Missing => "missing",
             Self::Stray => "stray",
+            Self::Foreign => "foreign",
         }
     }
 }
@@ -165,7 +169,7 @@ impl VerifyReport {
 
 impl RedisStore {
     /// Compares every request with everything it is found by, and everything in the index with the
-    /// requests. May run while the store is in use: what differs is looked at again before it
+    /// requests, and lists keys under the prefix that are none of the store's. May run while the store is in use: what differs is looked at again before it
     /// counts.
     ///
     /// # Errors
@@ -249,7 +253,7 @@ impl Check<'_> {
             }
             self.bitmaps(chunk, &expected, report).await?;
         }
-        self.sets(report).await
+        self.keys(report).await
     }
 
     async fn row<'r>(
@@ -361,7 +365,8 @@ impl Check<'_> {
     async fn score(&self, key: &Key, member: &[u8]) -> Result<Option<f64>, RedisError> {
         let mut score = redis::cmd("ZSCORE");
         score.arg(key).arg(member);
-        self.shared.query(VERIFY, key, &score).await
+        let found = self.shared.query(VERIFY, key, &score).await;
+        unless_foreign(found)
     }
 
     /// Whether the sorted set of a term has a request.
@@ -413,7 +418,8 @@ impl Check<'_> {
             .term(self.generation, term, ordinal / CHUNK);
         let mut bit = redis::cmd("GETBIT");
         bit.arg(&key).arg(ordinal % CHUNK);
-        self.shared.query(VERIFY, &key, &bit).await
+        let found = self.shared.query(VERIFY, &key, &bit).await;
+        Ok(unless_foreign(found.map(Some))?.unwrap_or(false))
     }
 
     async fn bitmaps(
@@ -496,17 +502,42 @@ impl Check<'_> {
         }
     }
 
-    /// Members of sorted sets that no request has.
-    async fn sets(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
-        for start in [
-            format!("z{}:", self.generation),
-            format!("q{}:", self.generation),
-        ] {
-            for key in scan::keys(self.shared, self.partition, &start).await? {
-                self.set(&key, report).await?;
+    /// Keys that are none of the store's, and members of sorted sets that no request has.
+    async fn keys(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
+        let ours = self.partition.keys.start().as_bytes();
+        // A scan may come to a key twice.
+        let mut seen = HashSet::new();
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let (keys, next) = scan::some_keys(self.shared, self.partition, "", at).await?;
+            let kinds = scan::kinds(self.shared, self.partition, &keys).await?;
+            for (key, kind) in keys.iter().zip(kinds) {
+                let rest = key.strip_prefix(ours).map(String::from_utf8_lossy);
+                let row = rest.as_deref().and_then(row_of);
+                let known = row.is_some_and(|row| row.kind == kind);
+                // What is gone by now was none of them, or came and went with a request.
+                let foreign = !known && kind != "none";
+                let checked = known && self.is_checked(rest.as_deref().unwrap_or_default());
+                if !(foreign || checked) || !seen.insert(key.clone()) {
+                    continue;
+                }
+                if foreign {
+                    let subject = format!("{} ({kind})", String::from_utf8_lossy(key));
+                    report.add(FindingKind::Foreign, self.partition, subject);
+                } else {
+                    self.set(key, report).await?;
+                }
             }
+            cursor = next;
         }
         Ok(())
+    }
+
+    /// Whether it is a sorted set of terms of the index that is in use.
+    fn is_checked(&self, rest: &str) -> bool {
+        let set = rest.strip_prefix(['z', 'q']);
+        let generation = set.and_then(|rest| rest.split(':').next());
+        generation.is_some_and(|text| text.parse() == Ok(self.generation))
     }
 
     async fn set(&self, key: &[u8], report: &mut VerifyReport) -> Result<(), RedisError> {
@@ -574,5 +605,13 @@ impl Check<'_> {
                     .as_bytes()
                     == key
         }))
+    }
+}
+
+/// What a key says, nothing if it is of another type: then it is somebody else's.
+fn unless_foreign<T>(found: Result<Option<T>, RedisError>) -> Result<Option<T>, RedisError> {
+    match found {
+        Err(RedisError::Client(error)) if error.signal() == Signal::WrongType => Ok(None),
+        found => found,
     }
 }

@@ -9,8 +9,8 @@ mod get;
 mod inbox;
 mod origin;
 mod pages;
-mod pairs;
-mod place;
+pub(crate) mod pairs;
+pub(crate) mod place;
 mod room;
 mod stock;
 mod throughput;
@@ -42,6 +42,11 @@ pub(crate) struct Choice {
 impl Choice {
     fn wants(&self, part: Part) -> bool {
         self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    /// The server somebody named.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.redis_url.as_deref()
     }
 }
 
@@ -76,7 +81,7 @@ pub(crate) fn measure(requests: usize, choice: &Choice, outcome: &mut Outcome) -
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let place = Place::open(choice.redis_url.as_deref()).await?;
+        let place = Place::open(choice.url()).await?;
         let measured = measure_on(&place, requests, choice, outcome).await;
         place.clean().await?;
         measured

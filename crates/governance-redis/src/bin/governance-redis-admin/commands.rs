@@ -82,6 +82,11 @@ async fn verify(store: &RedisStore) -> Result<Answer, Failure> {
         if index.iter().any(|kind| kinds.contains_key(kind)) {
             answer = answer.line("run `rebuild` to repair what is missing, stray or outdated");
         }
+        if kinds.contains_key(&FindingKind::Foreign) {
+            answer = answer.line(
+                "what is foreign was written by something else; give that another key prefix",
+            );
+        }
     }
     Ok(answer
         .field("requests", report.requests())
