@@ -16,6 +16,7 @@ pub(crate) struct Stored {
     pub(crate) stamp: u64,
     pub(crate) index: Arc<IndexRecord>,
     pub(crate) request: Arc<MutationRequest>,
+    /// What it counts as in the cache.
     pub(crate) bytes: usize,
 }
 

@@ -292,7 +292,7 @@ impl Shared {
             stamp: frame.head.stamp,
             index: Arc::new(frame.index),
             request: Arc::new(request),
-            bytes: bytes.len(),
+            bytes: codec::plain_length(bytes),
         })
     }
 

@@ -99,6 +99,18 @@ pub(crate) fn block_of(frame: &[u8]) -> Option<[u8; BLOCK]> {
     frame.first_chunk().copied()
 }
 
+/// How long a frame would be if its document were neither shortened nor compressed: what it takes
+/// decoded goes with that.
+pub(crate) fn plain_length(frame: &[u8]) -> usize {
+    let length = || {
+        let index = u32::from_be_bytes(*frame.get(4..)?.first_chunk()?) as usize;
+        let document = frame.get(HEAD.checked_add(index)?..)?;
+        let plain = u32::from_be_bytes(*document.get(3..)?.first_chunk()?) as usize;
+        Some(HEAD.saturating_add(index).saturating_add(plain))
+    };
+    length().unwrap_or(frame.len())
+}
+
 /// Whether the checksum of a frame fits.
 pub(crate) fn is_whole(frame: &[u8]) -> bool {
     frame

@@ -14,7 +14,7 @@ use governance_testkit::fixtures::{RequestBuilder, SeededIds, actor, approve};
 
 use super::{
     Event, Frame, Head, Schemas, StateRecord, decode_document, decode_state, encode_document,
-    encode_frame, encode_state,
+    encode_frame, encode_state, plain_length,
 };
 use crate::{index::IndexRecord, options::Compression};
 
@@ -100,6 +100,14 @@ fn version_2_is_read_and_still_written() {
         "while version 2 is current, it is written as it always was"
     );
     assert!(now.len() + 300 < golden("request-v1.bin", &[]).len());
+}
+
+#[test]
+fn what_is_shortened_weighs_as_much_as_it_did() {
+    let short = golden("request-v2.bin", &[]);
+    let small = golden("request-v2-zstd.bin", &[]);
+    assert!(plain_length(&short).abs_diff(plain_length(&small)) < 100);
+    assert!(plain_length(&short) > 2 * short.len());
 }
 
 #[test]

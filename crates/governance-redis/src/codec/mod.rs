@@ -18,7 +18,9 @@ pub use document::NewerVersion;
 pub(crate) use document::Upcaster;
 pub(crate) use document::{DocumentError, Schemas, decode_document, encode_document};
 pub(crate) use event::Event;
-pub(crate) use frame::{BLOCK, Frame, FrameError, Head, block_of, encode_frame, is_whole};
+pub(crate) use frame::{
+    BLOCK, Frame, FrameError, Head, block_of, encode_frame, is_whole, plain_length,
+};
 pub(crate) use number::{read_number, write_number};
 #[cfg(test)]
 pub(crate) use packed::unpack;

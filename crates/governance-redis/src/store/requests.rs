@@ -13,7 +13,7 @@ use crate::{
     RedisStore,
     apply::{After, Answer, RecordWrite, Step},
     cache::Stored,
-    codec::Event,
+    codec::{Event, plain_length},
     error::RedisError,
     index::key_digest,
     layout::Layout,
@@ -279,7 +279,7 @@ impl RedisStore {
             stamp,
             index: Arc::clone(&after.index),
             request,
-            bytes: after.frame.len(),
+            bytes: plain_length(&after.frame),
         }));
     }
 }
