@@ -113,6 +113,7 @@ pub fn approver() -> Result<(Actor, Membership)> {
 #[derive(Debug)]
 pub struct Corpus {
     size: u64,
+    is_lean: bool,
     other: TenantId,
     state_type: StateType,
     mutation: MutationType,
@@ -131,9 +132,23 @@ impl Corpus {
         let pending = (pending as u64).max(1_000);
         Ok(Self {
             size: pending + pending / (Self::LISTED - 1),
+            is_lean: false,
             other: TenantId::new("other")?,
             state_type: StateType::new("iam.policy")?,
             mutation: MutationType::new("iam.put_policy")?,
+        })
+    }
+
+    /// The same number of requests with as little in them as a request that waits for approval can
+    /// have: no tags, and one role that is asked instead of a role and a group.
+    ///
+    /// # Errors
+    ///
+    /// None: the names are valid.
+    pub fn lean(pending: usize) -> Result<Self> {
+        Ok(Self {
+            is_lean: true,
+            ..Self::new(pending)?
         })
     }
 
@@ -197,7 +212,7 @@ impl Corpus {
             state_id: StateId::new(format!("service/{}", number / 3))?,
         };
         let mut intent = Intent::new("policy.put", "iam")?.risk(Risk::Medium);
-        for tag in self.tags(number) {
+        for tag in self.tags(number).filter(|_| !self.is_lean) {
             intent = intent.tag(tag)?;
         }
         let at = Timestamp::from_micros(1_780_000_000_000_000 + i64::try_from(number)? * 1_000);
@@ -206,7 +221,11 @@ impl Corpus {
         let act = Act::new(Context::of(&requester), at, operation);
         let role = Role::new(format!("role-{}", (bits >> 16) % ROLES))?;
         let group = Group::new(format!("group-{}", (bits >> 32) % GROUPS))?;
-        let reviewers = Selector::role(role).or(Selector::group(group));
+        let reviewers = if self.is_lean {
+            Selector::role(role)
+        } else {
+            Selector::role(role).or(Selector::group(group))
+        };
         let rules = ApprovalRules::new([Requirement::seats("review", 1, reviewers)?])?;
         let mut random = [0; 10];
         random[..2].copy_from_slice(&bits.to_be_bytes()[..2]);

@@ -7,12 +7,13 @@ use governance_core::RequestId;
 use redis_client::{Script, ScriptCall, redis::Value};
 
 use crate::{
+    cache::IdSlot,
     codec::BLOCK,
     error::RedisError,
     index::{Class, IndexRecord, IndexTerm},
     keys::{CHUNK, JOURNAL_CHUNK},
     layout::Fence,
-    partition::{Hint, Partition},
+    partition::{Counters, Hint, Partition},
     script::APPLY,
 };
 
@@ -81,12 +82,10 @@ pub(crate) struct Step {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Done.
-    Done {
-        /// The ordinal the next create would have got before; that of the record if it was one.
-        ordinal: u64,
-        stamp: u64,
-        entries: u64,
-    },
+    ///
+    /// With the counters after it: the stamp is that of the last record, and the ordinal of a
+    /// request that was created is the one before theirs.
+    Done(Hint),
     /// A request is not stored as it was expected.
     Conflict {
         record: usize,
@@ -104,6 +103,11 @@ pub(crate) enum Answer {
     /// The layout has changed.
     Fenced(Option<Fence>),
 }
+
+/// A feed that keeps more than this is trimmed in steps.
+const LONG_FEED: u64 = 1_000;
+
+static NOTHING: IndexRecord = IndexRecord::NOTHING;
 
 /// Names that a call brings into the dictionary.
 pub(crate) type Names = Vec<String>;
@@ -141,24 +145,39 @@ impl Step {
             .key(&keys.fence)
             .key(&keys.counters)
             .key(&keys.feed)
-            .key(keys.journal(journal))
-            .key(keys.journal(journal + 1))
-            .arg(fence.to_string())
-            .arg(feed_capacity)
-            .arg(if creates {
-                chunk.to_string()
-            } else {
-                String::new()
-            })
-            .arg(journal)
-            .arg(self.records.len())
-            .arg(usize::from(self.state.is_some()))
-            .arg(hint.ordinals)
-            .arg(hint.stamp)
-            .arg(hint.entries);
+            .key(keys.journal(journal));
+        if self.records.len() > 1 {
+            call = call.key(keys.journal(journal + 1));
+        }
         let mut names = Names::new();
-        for record in &self.records {
-            call = record.add_to(call, partition, fence, chunk, &mut names);
+        let records: Vec<RecordCall<'_>> = self
+            .records
+            .iter()
+            .map(|record| record.call(partition, fence, chunk, &mut names))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let dictionaries = if names.is_empty() { 0 } else { fence.count() };
+        let mut head = Vec::with_capacity(38);
+        head.push(low_byte(self.records.len()));
+        head.push(u8::from(self.state.is_some()));
+        head.push(low_byte(dictionaries));
+        head.push(u8::from(feed_capacity > LONG_FEED));
+        head.extend(low_bytes(if creates { chunk + 1 } else { 0 }));
+        head.extend(low_bytes(journal));
+        for number in [hint.ordinals, hint.stamp, hint.entries] {
+            head.extend(number.to_be_bytes());
+        }
+        call = call.arg(fence.to_string()).arg(feed_capacity).arg(head);
+        for record in records {
+            call = call
+                .keys(record.keys)
+                .arg(record.block)
+                .arg(record.frame)
+                .arg(record.event)
+                .arg(record.head)
+                .arg(record.due)
+                .arg(record.digest);
         }
         if let Some(state) = &self.state {
             let expected = match state.expected {
@@ -171,18 +190,9 @@ impl Step {
                 .arg(state.record.as_slice())
                 .arg(state.event.as_slice());
         }
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
-            call = call.arg(0);
-        } else {
-            call = call
-                .keys(
-                    fence
-                        .generations()
-                        .map(|generation| keys.dictionary(generation)),
-                )
-                .arg(fence.count());
+        if !names.is_empty() {
+            let generations = fence.generations();
+            call = call.keys(generations.map(|generation| keys.dictionary(generation)));
             for name in &names {
                 call = call.arg(name.as_str());
             }
@@ -197,19 +207,28 @@ impl Step {
     }
 }
 
+/// One record as the script takes it.
+struct RecordCall<'a> {
+    keys: Vec<redis_client::Key>,
+    block: &'a [u8],
+    frame: &'a [u8],
+    event: &'a [u8],
+    head: Vec<u8>,
+    due: String,
+    digest: &'a [u8],
+}
+
 impl RecordWrite {
-    fn add_to(
+    fn call(
         &self,
-        call: ScriptCall<'static>,
         partition: &Partition,
         fence: Fence,
         current: u64,
         names: &mut Names,
-    ) -> ScriptCall<'static> {
+    ) -> RecordCall<'_> {
         let keys = &partition.keys;
-        let none = IndexRecord::default();
-        let old = self.before.as_ref().map_or(&none, |before| &*before.index);
-        let new = self.after.as_ref().map_or(&none, |after| &*after.index);
+        let old = self.before.as_ref().map_or(&NOTHING, |b| &*b.index);
+        let new = self.after.as_ref().map_or(&NOTHING, |a| &*a.index);
         let chunk = self
             .before
             .as_ref()
@@ -268,27 +287,59 @@ impl RecordWrite {
             }
         }
 
-        let mut call = call.key(keys.request(&self.id));
+        let mut all = vec![keys.request(&self.id)];
         if listed {
-            call = call.key(keys.ids(chunk));
-            if let Some(digest) = digest {
-                call = call.key(keys.bucket(digest));
-            }
+            all.push(keys.ids(chunk));
+            all.extend(digest.map(|digest| keys.bucket(digest)));
         }
-        call = call
-            .arg(self.before.as_ref().map_or(&[][..], |before| &before.block))
-            .arg(self.after.as_ref().map_or(&[][..], |after| &after.frame))
-            .arg(self.event.as_slice())
-            .arg(&self.id.as_bytes()[..])
-            .arg(self.decisions.0)
-            .arg(self.decisions.1)
-            .arg(new.due().map_or_else(String::new, |due| due.to_string()))
-            .arg(digest.map_or(&[][..], |digest| &digest[..]));
-        for group in groups.0 {
-            call = call.arg(group.len()).keys(group);
+        let head = self.head(&groups);
+        all.extend(groups.0.into_iter().flatten());
+        RecordCall {
+            keys: all,
+            block: self.before.as_ref().map_or(&[], |before| &before.block),
+            frame: self.after.as_ref().map_or(&[], |after| &after.frame),
+            event: &self.event,
+            head,
+            due: new.due().map_or_else(String::new, |due| due.to_string()),
+            digest: digest.map_or(&[], |digest| digest),
         }
-        call
     }
+
+    /// The numbers and texts of a record, as the script unpacks them.
+    fn head(&self, groups: &Groups) -> Vec<u8> {
+        let id = self.id.as_bytes();
+        let (ordinal, stamp) = match &self.before {
+            // Taken from the block, which the script compares.
+            Some(before) => (before.ordinal, before.stamp().unwrap_or(0)),
+            None => (0, 0),
+        };
+        let (first, decisions) = self.decisions;
+        let mut head = Vec::with_capacity(128);
+        head.extend(first.to_be_bytes());
+        head.extend(decisions.to_be_bytes());
+        head.extend(groups.0.iter().map(|group| low_byte(group.len())));
+        head.extend(id);
+        head.extend(ordinal.to_be_bytes());
+        head.extend(IdSlot { id: self.id, stamp }.member(ordinal));
+        head.extend(ordinal.to_be_bytes());
+        head.extend(id);
+        for text in [ordinal % CHUNK, ordinal] {
+            head.extend(text.to_string().as_bytes());
+            head.push(0);
+        }
+        head
+    }
+}
+
+/// A number that is below 256, as there are fewer keys than that.
+fn low_byte(number: usize) -> u8 {
+    u8::try_from(number).unwrap_or(u8::MAX)
+}
+
+/// The low five bytes of a number of a chunk.
+fn low_bytes(number: u64) -> [u8; 5] {
+    let [_, _, _, low @ ..] = number.to_be_bytes();
+    low
 }
 
 /// How a value with bitmaps stands in the dictionary: dimension and value.
@@ -320,22 +371,14 @@ impl Answer {
         let part = |at: usize| parts.get(at).and_then(text);
         let bytes = |at: usize| part(at).map(Bytes::copy_from_slice);
         Some(match part(0)? {
-            b"OK" => Self::Done {
-                ordinal: number(part(1))?,
-                stamp: number(part(2))?,
-                entries: number(part(3))?,
-            },
+            b"OK" => Self::Done(Hint::of(Counters::read(part(1)).ok()?)),
             b"CONFLICT" => Self::Conflict {
                 record: usize::try_from(number(part(1))?).ok()?,
                 stored: bytes(2)?,
             },
             b"DUPLICATE" => Self::Duplicate(RequestId::from_bytes(part(1)?.try_into().ok()?).ok()?),
             b"STATE" => Self::State(bytes(1)?),
-            b"CHUNK" => Self::Chunk(Hint {
-                ordinals: number(part(1))?,
-                stamp: number(part(2))?,
-                entries: number(part(3))?,
-            }),
+            b"CHUNK" => Self::Chunk(Hint::of(Counters::read(part(1)).ok()?)),
             b"REGRESSED" => Self::Regressed,
             b"FENCED" => {
                 let fence = std::str::from_utf8(part(1)?).ok();

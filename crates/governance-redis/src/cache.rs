@@ -16,6 +16,7 @@ pub(crate) struct Stored {
     pub(crate) stamp: u64,
     pub(crate) index: Arc<IndexRecord>,
     pub(crate) request: Arc<MutationRequest>,
+    /// What it counts as in the cache.
     pub(crate) bytes: usize,
 }
 
@@ -33,6 +34,8 @@ struct Halves<K, V> {
     old: HashMap<K, V>,
     weight: usize,
 }
+
+type Gone<K, V> = (HashMap<K, V>, [Option<V>; 2]);
 
 impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
     pub(crate) fn new(most: usize) -> Self {
@@ -53,25 +56,31 @@ impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
         }
         let value = halves.old.remove(key)?;
         let weight = weight(&value);
-        self.add(&mut halves, *key, value.clone(), weight);
+        let gone = self.add(&mut halves, *key, value.clone(), weight);
+        drop(halves);
+        drop(gone);
         Some(value)
     }
 
     pub(crate) fn put(&self, key: K, value: V, weight: usize) {
         if weight <= self.most {
-            self.add(&mut self.halves.lock(), key, value, weight);
+            let gone = self.add(&mut self.halves.lock(), key, value, weight);
+            drop(gone);
         }
     }
 
-    fn add(&self, halves: &mut Halves<K, V>, key: K, value: V, weight: usize) {
+    /// Adds an entry and gives back what goes, to be dropped when nobody waits for the lock.
+    fn add(&self, halves: &mut Halves<K, V>, key: K, value: V, weight: usize) -> Gone<K, V> {
+        let mut gone = HashMap::new();
         if halves.weight + weight > self.most {
-            halves.old = std::mem::take(&mut halves.young);
+            let young = std::mem::take(&mut halves.young);
+            gone = std::mem::replace(&mut halves.old, young);
             halves.weight = 0;
         }
         // A key that is written again counts again, which only makes the half shorter.
         halves.weight += weight;
-        halves.old.remove(&key);
-        halves.young.insert(key, value);
+        let before = [halves.old.remove(&key), halves.young.insert(key, value)];
+        (gone, before)
     }
 
     pub(crate) fn clear(&self) {

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 
 use governance_core::{Digest, Dimension, MutationRequest, Scope, Term, query::Cardinality, terms};
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteArray;
 
 /// How the entries of a term are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,41 +28,49 @@ impl Class {
             },
         }
     }
-
-    const fn tag(self) -> u8 {
-        match self {
-            Self::Bitmap => 0,
-            Self::Ordinals => 1,
-            Self::Inbox => 2,
-        }
-    }
 }
 
-/// A term as it is stored. Its dimension is a name: a newer version may know more of them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "(u8, Arc<str>, Arc<str>)", into = "(u8, Arc<str>, Arc<str>)")]
+/// A term as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IndexTerm {
     class: Class,
-    dimension: Arc<str>,
-    value: Arc<str>,
+    name: Name,
+}
+
+/// Dimension and value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name {
+    Known(Term),
+    /// Of a dimension that only a newer version knows.
+    Unknown(Arc<str>, Arc<str>),
 }
 
 impl IndexTerm {
+    #[cfg(test)]
     pub(crate) fn of(dimension: Dimension, value: &str) -> Self {
+        Self::known(Class::of(dimension), dimension, value.into())
+    }
+
+    pub(crate) fn known(class: Class, dimension: Dimension, value: Arc<str>) -> Self {
         Self {
-            class: Class::of(dimension),
-            dimension: dimension.as_str().into(),
-            value: value.into(),
+            class,
+            name: Name::Known(Term::new(dimension, value)),
+        }
+    }
+
+    pub(crate) fn named(class: Class, dimension: &str, value: Arc<str>) -> Self {
+        match Dimension::from_name(dimension) {
+            Some(dimension) => Self::known(class, dimension, value),
+            None => Self {
+                class,
+                name: Name::Unknown(dimension.into(), value),
+            },
         }
     }
 
     /// A value with bitmaps, as the dictionary names it.
     pub(crate) fn bitmap(dimension: &str, value: &str) -> Self {
-        Self {
-            class: Class::Bitmap,
-            dimension: dimension.into(),
-            value: value.into(),
-        }
+        Self::named(Class::Bitmap, dimension, value.into())
     }
 
     /// The same value, kept as bitmaps.
@@ -79,57 +85,68 @@ impl IndexTerm {
         self.class
     }
 
+    /// The name of its dimension.
     pub(crate) fn dimension(&self) -> &str {
-        &self.dimension
+        match &self.name {
+            Name::Known(term) => term.dimension().as_str(),
+            Name::Unknown(dimension, _) => dimension,
+        }
+    }
+
+    /// Its dimension, if this version knows it.
+    pub(crate) const fn known_dimension(&self) -> Option<Dimension> {
+        match &self.name {
+            Name::Known(term) => Some(term.dimension()),
+            Name::Unknown(..) => None,
+        }
     }
 
     pub(crate) fn value(&self) -> &str {
-        &self.value
+        match &self.name {
+            Name::Known(term) => term.value(),
+            Name::Unknown(_, value) => value,
+        }
     }
 }
 
 impl From<&Term> for IndexTerm {
     fn from(term: &Term) -> Self {
-        Self::of(term.dimension(), term.value())
-    }
-}
-
-impl From<(u8, Arc<str>, Arc<str>)> for IndexTerm {
-    fn from((class, dimension, value): (u8, Arc<str>, Arc<str>)) -> Self {
-        let class = match class {
-            0 => Class::Bitmap,
-            2 => Class::Inbox,
-            _ => Class::Ordinals,
-        };
         Self {
-            class,
-            dimension,
-            value,
+            class: Class::of(term.dimension()),
+            name: Name::Known(term.clone()),
         }
     }
 }
 
-impl From<IndexTerm> for (u8, Arc<str>, Arc<str>) {
-    fn from(term: IndexTerm) -> Self {
-        (term.class.tag(), term.dimension, term.value)
-    }
-}
-
 /// Everything a request is found by.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct IndexRecord {
     /// Sorted, each once.
-    #[serde(rename = "t")]
     terms: Vec<IndexTerm>,
     /// The next deadline in microseconds.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     due: Option<i64>,
     /// The digest of the idempotency key.
-    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-    key: Option<ByteArray<16>>,
+    key: Option<[u8; 16]>,
 }
 
 impl IndexRecord {
+    /// Of a request that is not there.
+    pub(crate) const NOTHING: Self = Self {
+        terms: Vec::new(),
+        due: None,
+        key: None,
+    };
+
+    pub(crate) fn from_parts(
+        mut terms: Vec<IndexTerm>,
+        due: Option<i64>,
+        key: Option<[u8; 16]>,
+    ) -> Self {
+        terms.sort_unstable();
+        terms.dedup();
+        Self { terms, due, key }
+    }
+
     /// What a request is to be indexed under, every term as its dimension is usually kept.
     pub(crate) fn of(request: &MutationRequest) -> Self {
         let mut terms: Vec<IndexTerm> = terms(request).iter().map(IndexTerm::from).collect();
@@ -139,7 +156,7 @@ impl IndexRecord {
         Self {
             terms,
             due: request.due_at().map(governance_core::Timestamp::as_micros),
-            key: key.map(|key| ByteArray::new(key_digest(proposal.scope(), key.as_str()))),
+            key: key.map(|key| key_digest(proposal.scope(), key.as_str())),
         }
     }
 
@@ -178,7 +195,7 @@ impl IndexRecord {
     }
 
     pub(crate) fn key(&self) -> Option<&[u8; 16]> {
-        self.key.as_deref()
+        self.key.as_ref()
     }
 
     /// The terms that `other` lacks.
@@ -267,22 +284,5 @@ mod tests {
         };
         assert_eq!(values(old.without(&new).collect()), ["a"]);
         assert_eq!(values(new.without(&old).collect()), ["c"]);
-    }
-
-    #[test]
-    fn a_record_round_trips() {
-        let record = IndexRecord {
-            terms: vec![
-                IndexTerm::of(Dimension::Status, "pending"),
-                IndexTerm::of(Dimension::OpenActor, "bob"),
-            ],
-            due: Some(-5),
-            key: Some(ByteArray::new([9; 16])),
-        };
-        let bytes = rmp_serde::to_vec_named(&record).unwrap();
-        assert_eq!(
-            rmp_serde::from_slice::<IndexRecord>(&bytes).unwrap(),
-            record
-        );
     }
 }

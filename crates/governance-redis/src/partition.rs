@@ -160,6 +160,16 @@ pub(crate) struct Hint {
     pub(crate) entries: u64,
 }
 
+impl Hint {
+    pub(crate) const fn of(counters: Counters) -> Self {
+        Self {
+            ordinals: counters.ordinals,
+            stamp: counters.stamp,
+            entries: counters.entries,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use redis_client::KeyPrefix;

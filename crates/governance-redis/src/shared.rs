@@ -292,7 +292,7 @@ impl Shared {
             stamp: frame.head.stamp,
             index: Arc::new(frame.index),
             request: Arc::new(request),
-            bytes: bytes.len(),
+            bytes: codec::plain_length(bytes),
         })
     }
 
@@ -319,7 +319,7 @@ impl Shared {
             chain: last.map_or([0; 32], |decision| *decision.digest().as_bytes()),
             decisions: u32::try_from(request.decisions().len()).unwrap_or(u32::MAX),
         };
-        Ok(codec::encode_frame(&head, index, &document)?)
+        Ok(codec::encode_frame(&head, index, &document))
     }
 
     /// Takes a step on a partition. Follows ordinals and layout where they have moved.
@@ -339,8 +339,7 @@ impl Shared {
                     let (value, confirmed) = self
                         .invoke_replicated(partition, &call, replicas, wait)
                         .await?;
-                    if confirmed < replicas && matches!(Answer::read(&value)?, Answer::Done { .. })
-                    {
+                    if confirmed < replicas && matches!(Answer::read(&value)?, Answer::Done(_)) {
                         let wanted = replicas;
                         return Err(RedisError::NotConfirmed { confirmed, wanted });
                     }
@@ -349,27 +348,12 @@ impl Shared {
                 _ => self.invoke(&call).await?,
             };
             match Answer::read(&value)? {
-                Answer::Done {
-                    ordinal,
-                    stamp,
-                    entries,
-                } => {
-                    let created = step.records.iter().any(|record| record.before.is_none());
-                    let more = u64::try_from(step.records.len()).unwrap_or(1).max(1) - 1;
-                    let told = Hint {
-                        ordinals: ordinal + u64::from(created),
-                        stamp: stamp + more,
-                        entries,
-                    };
+                Answer::Done(told) => {
                     self.learn(partition, before, told)?;
                     for name in names {
                         partition.mark_listed(fence.generations(), &name);
                     }
-                    return Ok(Answer::Done {
-                        ordinal,
-                        stamp,
-                        entries,
-                    });
+                    return Ok(Answer::Done(told));
                 }
                 Answer::Chunk(told) => self.learn(partition, before, told)?,
                 Answer::Regressed => return Err(self.noticed(StoreRegressed::Writes)),
@@ -486,7 +470,7 @@ impl Shared {
             }
         }
         match self.apply(partition, &step).await? {
-            Answer::Done { .. } => Ok(()),
+            Answer::Done(_) => Ok(()),
             // Changed since, or not there: the next try finds out which.
             _ => Err(RedisError::NotConfirmed {
                 confirmed: 0,

@@ -17,7 +17,7 @@ use redis_harness::{Persistence, Server, unique_prefix};
 
 use crate::{
     Compression, FindingKind, NewerVersion, RedisStore, RedisStoreOptions,
-    codec::{Frame, Schemas, Upcaster, encode_frame, golden},
+    codec::{Frame, Schemas, Upcaster, encode_frame, golden, unpack},
 };
 
 const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
@@ -111,11 +111,12 @@ impl Both {
     /// Writes the record of a request as the first programs of version 1 did.
     async fn age(&self, request: &MutationRequest) {
         let frame = Frame::decode(&self.bytes(request).await).expect("a frame");
-        let map = renamed(&frame.document[7..], TODAY, OLD);
+        let plain = unpack(&frame.document[2..]).expect("a document");
+        let map = renamed(&plain, TODAY, OLD);
         let mut document = vec![0, 1, 0];
         document.extend(u32::try_from(map.len()).expect("a length").to_be_bytes());
         document.extend(map);
-        let bytes = encode_frame(&frame.head, &frame.index, &document).expect("a frame");
+        let bytes = encode_frame(&frame.head, &frame.index, &document);
         let partition = self.older.shared.partition(request.id().slot());
         self.set(&partition.keys.request(request.id()), &bytes)
             .await;

@@ -209,7 +209,7 @@ async fn index(
             state: None,
         };
         match shared.apply(partition, &step).await? {
-            Answer::Done { .. } => {
+            Answer::Done(_) => {
                 shared.documents.forget(&row.id);
                 report.requests += 1;
                 report.changed += u64::from(changed);

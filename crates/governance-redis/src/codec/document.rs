@@ -3,7 +3,7 @@
 use governance_core::MutationRequest;
 use serde::{Deserialize as _, Serialize};
 
-use super::packed::{PackError, pack, unpack};
+use super::packed::{PackError, pack_document, unpack};
 use crate::options::Compression;
 
 /// The version of the document that is written. Every version since 1 can be read.
@@ -106,9 +106,8 @@ fn wrap(
     value: &impl Serialize,
     compression: Compression,
 ) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let packed = pack(&rmp_serde::to_vec_named(value)?, compression);
     let mut document = schema.to_be_bytes().to_vec();
-    document.extend(packed);
+    pack_document(&mut document, &rmp_serde::to_vec_named(value)?, compression);
     Ok(document)
 }
 

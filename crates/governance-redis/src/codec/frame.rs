@@ -7,16 +7,22 @@
 //! | 16 | ordinal, u64, and stamp, u64: zero in a create, written by the script |
 //! | 32 | digest of the last decision, 32 B |
 //! | 64 | number of decisions, u32; CRC-32C of everything from 32 on but itself, u32 |
-//! | 72 | index record, MessagePack |
+//! | 72 | index record |
 //! | then | document in its envelope |
 //!
 //! All numbers are big endian. The first 72 bytes are the block a write compares with. It holds the
 //! checksum and the end of the history, so an equal block means an equal record, and a delta made
 //! from a cached one is right.
+//!
+//! Format 1 had the index record as a map in MessagePack. It is read, not written.
 
 use bytes::Bytes;
 
-use super::document::NewerVersion;
+use super::{
+    document::NewerVersion,
+    index::{read_index, write_index},
+    v1,
+};
 use crate::index::IndexRecord;
 
 /// Length of the block that is compared.
@@ -25,7 +31,9 @@ pub(crate) const BLOCK: usize = 72;
 const SUMMED: usize = 32;
 const HEAD: usize = BLOCK;
 const MAGIC: u8 = 0xa7;
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The oldest format that is read.
+const OLDEST: u8 = 1;
 
 /// What is wrong with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,12 +71,8 @@ pub(crate) struct Frame {
     pub(crate) document: Bytes,
 }
 
-pub(crate) fn encode_frame(
-    head: &Head,
-    index: &IndexRecord,
-    document: &[u8],
-) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let index = rmp_serde::to_vec_named(index)?;
+pub(crate) fn encode_frame(head: &Head, index: &IndexRecord, document: &[u8]) -> Vec<u8> {
+    let index = write_index(index, document);
     let mut frame = Vec::with_capacity(HEAD + index.len() + document.len());
     frame.extend([MAGIC, FORMAT, 0, 0]);
     frame.extend(u32::try_from(index.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -82,7 +86,7 @@ pub(crate) fn encode_frame(
     frame.extend(document);
     let sum = checksum(&frame);
     frame[HEAD - 4..HEAD].copy_from_slice(&sum.to_be_bytes());
-    Ok(frame)
+    frame
 }
 
 fn checksum(frame: &[u8]) -> u32 {
@@ -93,6 +97,18 @@ fn checksum(frame: &[u8]) -> u32 {
 /// The block of a frame, if it is long enough to have one.
 pub(crate) fn block_of(frame: &[u8]) -> Option<[u8; BLOCK]> {
     frame.first_chunk().copied()
+}
+
+/// How long a frame would be if its document were neither shortened nor compressed: what it takes
+/// decoded goes with that.
+pub(crate) fn plain_length(frame: &[u8]) -> usize {
+    let length = || {
+        let index = u32::from_be_bytes(*frame.get(4..)?.first_chunk()?) as usize;
+        let document = frame.get(HEAD.checked_add(index)?..)?;
+        let plain = u32::from_be_bytes(*document.get(3..)?.first_chunk()?) as usize;
+        Some(HEAD.saturating_add(index).saturating_add(plain))
+    };
+    length().unwrap_or(frame.len())
 }
 
 /// Whether the checksum of a frame fits.
@@ -128,14 +144,14 @@ impl Frame {
 
     fn parts(bytes: &Bytes) -> Result<(Self, u32), FrameError> {
         let block = block_of(bytes).ok_or(FrameError::Short)?;
-        match block {
-            [MAGIC, FORMAT, ..] => {}
+        let format = match block {
+            [MAGIC, format @ OLDEST..=FORMAT, ..] => format,
             [MAGIC, format, ..] => {
                 let newer = NewerVersion::new(u16::from(format), u16::from(FORMAT));
                 return Err(FrameError::Format(newer));
             }
             _ => return Err(FrameError::Magic),
-        }
+        };
         let index_len = u32::from_be_bytes(number(bytes, 4)?) as usize;
         let head = Head {
             revision: u64::from_be_bytes(number(bytes, 8)?),
@@ -149,7 +165,11 @@ impl Frame {
             .checked_add(index_len)
             .filter(|end| *end <= bytes.len());
         let end = end.ok_or(FrameError::Short)?;
-        let index = rmp_serde::from_slice(&bytes[HEAD..end]).map_err(|_| FrameError::Index)?;
+        let index = match format {
+            1 => v1::read_index(&bytes[HEAD..end]),
+            _ => read_index(&bytes[HEAD..end], &bytes[end..]),
+        };
+        let index = index.ok_or(FrameError::Index)?;
         let frame = Self {
             block,
             head,
@@ -180,9 +200,7 @@ mod tests {
     }
 
     fn frame(head: &Head, document: &[u8]) -> Bytes {
-        encode_frame(head, &IndexRecord::default(), document)
-            .unwrap()
-            .into()
+        encode_frame(head, &IndexRecord::default(), document).into()
     }
 
     proptest! {

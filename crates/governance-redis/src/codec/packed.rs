@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::names::{expand, shorten};
 use crate::options::Compression;
 
 /// A record that says it is larger than this is not opened.
 const LARGEST: usize = 64 << 20;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+/// MessagePack without the names of fields.
+const NAMELESS: u8 = 2;
 
 /// What is wrong with packed bytes.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +23,37 @@ pub(crate) enum PackError {
     TooLarge(usize),
     #[error("the compressed bytes are damaged")]
     Damaged(#[source] std::io::Error),
+    #[error("the names of fields cannot be put back")]
+    Names,
     #[error("the record is not as long as it claims")]
     Length,
 }
 
 /// One byte that says how, four that say how long it is unpacked, and the bytes.
 pub(crate) fn pack(bytes: &[u8], compression: Compression) -> Vec<u8> {
+    let mut packed = Vec::new();
+    if !compress(&mut packed, bytes, compression) {
+        plain(&mut packed, bytes);
+    }
+    packed
+}
+
+/// The same for a document in MessagePack, behind what is in `packed`: what is not compressed is
+/// stored without the names of its fields.
+pub(crate) fn pack_document(packed: &mut Vec<u8>, bytes: &[u8], compression: Compression) {
+    if compress(packed, bytes, compression) {
+        return;
+    }
+    let start = packed.len();
+    begin(packed, NAMELESS, bytes);
+    if shorten(bytes, packed).is_none() {
+        packed.truncate(start);
+        plain(packed, bytes);
+    }
+}
+
+/// Whether it is shorter so.
+fn compress(packed: &mut Vec<u8>, bytes: &[u8], compression: Compression) -> bool {
     let small = match compression {
         Compression::Zstd { level, from_bytes } if bytes.len() >= from_bytes => {
             // Without memory for it, the bytes are stored as they are.
@@ -33,15 +61,23 @@ pub(crate) fn pack(bytes: &[u8], compression: Compression) -> Vec<u8> {
         }
         Compression::Off | Compression::Zstd { .. } => None,
     };
-    let (how, body) = match &small {
-        Some(small) if small.len() < bytes.len() => (ZSTD, small.as_slice()),
-        _ => (PLAIN, bytes),
+    let Some(small) = small.filter(|small| small.len() < bytes.len()) else {
+        return false;
     };
-    let mut packed = Vec::with_capacity(5 + body.len());
+    begin(packed, ZSTD, bytes);
+    packed.extend(small);
+    true
+}
+
+fn plain(packed: &mut Vec<u8>, bytes: &[u8]) {
+    begin(packed, PLAIN, bytes);
+    packed.extend(bytes);
+}
+
+fn begin(packed: &mut Vec<u8>, how: u8, bytes: &[u8]) {
+    packed.reserve(5 + bytes.len());
     packed.push(how);
     packed.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-    packed.extend(body);
-    packed
 }
 
 pub(crate) fn unpack(packed: &[u8]) -> Result<Cow<'_, [u8]>, PackError> {
@@ -56,6 +92,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Cow<'_, [u8]>, PackError> {
         ZSTD => zstd::bulk::decompress(body, length)
             .map_err(PackError::Damaged)?
             .into(),
+        NAMELESS => expand(body, length).ok_or(PackError::Names)?.into(),
         other => return Err(PackError::Unknown(other)),
     };
     if bytes.len() == length {

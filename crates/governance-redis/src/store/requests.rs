@@ -13,7 +13,7 @@ use crate::{
     RedisStore,
     apply::{After, Answer, RecordWrite, Step},
     cache::Stored,
-    codec::Event,
+    codec::{Event, plain_length},
     error::RedisError,
     index::key_digest,
     layout::Layout,
@@ -61,8 +61,10 @@ impl RequestStore for RedisStore {
         };
         for _ in 0..ATTEMPTS {
             match shared.apply(partition, &step).await.map_err(wrap)? {
-                Answer::Done { ordinal, stamp, .. } => {
-                    self.created(request, &step, ordinal, stamp);
+                Answer::Done(told) => {
+                    // Its own, as it was the only one.
+                    let ordinal = told.ordinals.saturating_sub(1);
+                    self.created(request, &step, ordinal, told.stamp);
                     return Ok(Creation::Created);
                 }
                 Answer::Conflict { stored, .. } => {
@@ -220,7 +222,7 @@ impl RequestStore for RedisStore {
                 state: None,
             };
             match shared.apply(partition, &step).await.map_err(wrap)? {
-                Answer::Done { .. } => {
+                Answer::Done(_) => {
                     shared.documents.forget(id);
                     shared.slots.forget(&(partition.number, stored.ordinal));
                     return Ok(());
@@ -277,7 +279,7 @@ impl RedisStore {
             stamp,
             index: Arc::clone(&after.index),
             request,
-            bytes: after.frame.len(),
+            bytes: plain_length(&after.frame),
         }));
     }
 }

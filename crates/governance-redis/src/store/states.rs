@@ -49,7 +49,7 @@ impl StateStore for RedisStore {
             .await
             .map_err(|error| error.at("save"))?;
         match answer {
-            Answer::Done { .. } => Ok(after),
+            Answer::Done(_) => Ok(after),
             Answer::State(stored) => {
                 let stored = stored_state(&stored).map_err(|error| error.at("save"))?;
                 if let Some(record) = &stored

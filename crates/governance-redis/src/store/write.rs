@@ -14,7 +14,7 @@ use crate::{
     RedisStore,
     apply::{After, Answer, Before, RecordWrite, StateRecordWrite, Step},
     cache::Stored,
-    codec::{Event, StateRecord, block_of, encode_state},
+    codec::{Event, StateRecord, block_of, encode_state, plain_length},
     error::RedisError,
     index::IndexRecord,
     partition::Partition,
@@ -103,7 +103,7 @@ impl RedisStore {
                 wrap(error)
             })?;
             match answer {
-                Answer::Done { .. } => {
+                Answer::Done(_) => {
                     self.written(requests, step);
                     return Ok(Written::Applied);
                 }
@@ -151,7 +151,7 @@ impl RedisStore {
                 stamp,
                 index: after.index,
                 request: Arc::clone(request),
-                bytes: after.frame.len(),
+                bytes: plain_length(&after.frame),
             }));
         }
     }

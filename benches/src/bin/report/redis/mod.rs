@@ -11,11 +11,13 @@ mod origin;
 mod pages;
 pub(crate) mod pairs;
 pub(crate) mod place;
+mod room;
 mod stock;
 mod throughput;
 mod update;
 
 use anyhow::Result;
+use benches::Corpus;
 use clap::{Args, ValueEnum};
 use redis_client::redis;
 
@@ -38,6 +40,10 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
+    fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
     /// The server somebody named.
     pub(crate) fn url(&self) -> Option<&str> {
         self.redis_url.as_deref()
@@ -57,6 +63,8 @@ enum Part {
     Origin,
     /// The inbox over 16 and 64 partitions.
     Partitions,
+    /// What takes room.
+    Room,
     /// One change.
     Update,
     /// Changes of 64 tasks.
@@ -86,24 +94,63 @@ async fn measure_on(
     choice: &Choice,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let wants = |part: Part| choice.parts.is_empty() || choice.parts.contains(&part);
+    let wants = |part: Part| choice.wants(part);
+    let reads = [
+        Part::Get,
+        Part::Pages,
+        Part::Bystander,
+        Part::Origin,
+        Part::Partitions,
+    ];
+    if reads.into_iter().any(wants) {
+        let large = Stock::fill(place, "large", requests, 1).await?;
+        large.load.report(".of_pages", None, outcome);
+        measure_reads(place, &large, requests, choice, outcome).await?;
+    }
+    if [Part::Room, Part::Update, Part::Throughput]
+        .into_iter()
+        .any(wants)
+    {
+        let lean = Stock::of(place, "lean", Corpus::lean(requests)?, 1).await?;
+        lean.load.report("", Some(400.0), outcome);
+        floor(&lean, outcome).await?;
+        if wants(Part::Room) {
+            room::measure(&lean, outcome).await?;
+        }
+        // These change what there is, so they come last.
+        if wants(Part::Update) {
+            update::measure(place, &lean, outcome).await?;
+        }
+        if wants(Part::Throughput) {
+            throughput::measure(place, &lean, outcome).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn measure_reads(
+    place: &Place,
+    large: &Stock,
+    requests: usize,
+    choice: &Choice,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let wants = |part: Part| choice.wants(part);
     let middle = (requests / MIDDLE).max(SMALL);
-    let large = Stock::fill(place, "large", requests, 1).await?;
-    large.load.report(outcome);
-    floor(&large, outcome).await?;
+    floor(large, outcome).await?;
     if wants(Part::Get) {
-        get::measure(&large, outcome).await?;
+        get::measure(large, outcome).await?;
     }
     if wants(Part::Pages) || wants(Part::Bystander) {
         let small = Stock::fill(place, "small", SMALL, 1).await?;
-        let worst = pages::measure(&large, &small, &choice.cases, outcome).await?;
-        bystander::measure(place, &large, worst, outcome).await?;
+        let worst = pages::measure(large, &small, &choice.cases, outcome).await?;
+        bystander::measure(place, large, worst, outcome).await?;
     }
     if wants(Part::Origin) || wants(Part::Partitions) {
         let of_middle = Stock::fill(place, "middle", middle, 1).await?;
         if wants(Part::Origin) {
             inbox::over_origin(place, &of_middle, "100k", 20.0, outcome).await?;
-            inbox::over_origin(place, &large, "1m", 400.0, outcome).await?;
+            inbox::over_origin(place, large, "1m", 400.0, outcome).await?;
         }
         let cuts = [(16, 1.6), (64, 2.5)];
         for (partitions, target) in cuts.into_iter().filter(|_| wants(Part::Partitions)) {
@@ -111,13 +158,6 @@ async fn measure_on(
             let cut = Stock::fill(place, &name, middle, partitions).await?;
             inbox::over_one(&cut, &of_middle, &name, target, outcome).await?;
         }
-    }
-    // These change what there is, so they come last.
-    if wants(Part::Update) {
-        update::measure(place, &large, outcome).await?;
-    }
-    if wants(Part::Throughput) {
-        throughput::measure(place, &large, outcome).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A filled store, how it was filled, and how much room it takes.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -49,9 +49,9 @@ impl Load {
     /// Creates under way at a time.
     const TASKS: usize = 64;
 
-    pub(crate) fn report(&self, outcome: &mut Outcome) {
+    pub(crate) fn report(&self, name: &str, target: Option<f64>, outcome: &mut Outcome) {
         outcome.add(
-            "redis.fill_s",
+            format!("redis.fill_s{name}"),
             self.seconds,
             None,
             format!(
@@ -63,9 +63,9 @@ impl Load {
         );
         let each = self.bytes / self.requests as f64;
         outcome.add(
-            "redis.bytes_per_request_beyond_document",
+            format!("redis.bytes_per_request_beyond_document{name}"),
             each - self.plain,
-            Some(400.0),
+            target,
             format!(
                 "{each:.0} in all; a plain key with the document of {:.0} takes {:.0}; {:.1} terms",
                 self.document, self.plain, self.terms
@@ -82,7 +82,17 @@ impl Stock {
         pending: usize,
         partitions: u16,
     ) -> Result<Self> {
-        let corpus = Arc::new(Corpus::new(pending)?);
+        Self::of(place, name, Corpus::new(pending)?, partitions).await
+    }
+
+    /// Fills a store with a corpus.
+    pub(crate) async fn of(
+        place: &Place,
+        name: &str,
+        corpus: Corpus,
+        partitions: u16,
+    ) -> Result<Self> {
+        let corpus = Arc::new(corpus);
         let options = RedisStoreOptions::default()
             .key_prefix(place.prefix(name))
             .partitions(partitions)
@@ -172,6 +182,18 @@ impl Stock {
         Ok(line.context("no used_memory")?.trim().parse()?)
     }
 
+    /// Calls of a command so far, and the microseconds of the server they took.
+    pub(crate) async fn spent(&self, command: &str) -> Result<(f64, f64)> {
+        let info: String = self.query(redis::cmd("INFO").arg("commandstats")).await?;
+        let start = format!("cmdstat_{command}:calls=");
+        let line = info.lines().find_map(|line| line.strip_prefix(&start));
+        let Some((calls, rest)) = line.and_then(|line| line.split_once(",usec=")) else {
+            return Ok((0.0, 0.0));
+        };
+        let (usec, _) = rest.split_once(',').context("no usec")?;
+        Ok((calls.parse()?, usec.parse()?))
+    }
+
     /// What the keys of each partition start with.
     async fn starts(&self) -> Result<Vec<String>> {
         let layout: String = self
@@ -184,6 +206,42 @@ impl Stock {
             Ok(format!("{}:{{{tag}}}", self.prefix))
         };
         tags.iter().map(start).collect()
+    }
+
+    /// Bytes of the keys of every kind, and how many keys there are.
+    pub(crate) async fn kinds(&self) -> Result<BTreeMap<String, (f64, usize)>> {
+        let mut kinds = BTreeMap::new();
+        for start in &self.starts {
+            let mut cursor = 0_u64;
+            loop {
+                let mut scan = redis::cmd("SCAN");
+                scan.arg(cursor).arg("MATCH").arg(format!("{start}:*"));
+                let (next, keys): (u64, Vec<String>) =
+                    self.query(scan.arg("COUNT").arg(512)).await?;
+                let usages = keys.iter().map(|key| async move {
+                    let mut usage = redis::cmd("MEMORY");
+                    usage.arg("USAGE").arg(key).arg("SAMPLES").arg(1_000);
+                    self.query::<Option<f64>>(&usage).await
+                });
+                for (key, bytes) in keys.iter().zip(try_join_all(usages).await?) {
+                    let mut parts = key[start.len() + 1..].split(':');
+                    let kind = parts.next().unwrap_or_default();
+                    let kind = kind.trim_end_matches(|c: char| c.is_ascii_digit());
+                    let name = match (kind, parts.next()) {
+                        ("z" | "q", Some(of)) => format!("{kind}.{of}"),
+                        _ => kind.to_owned(),
+                    };
+                    let entry: &mut (f64, usize) = kinds.entry(name).or_default();
+                    entry.0 += bytes.unwrap_or(0.0);
+                    entry.1 += 1;
+                }
+                if next == 0 {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(kinds)
     }
 
     /// The key of a request, in a store of one partition.

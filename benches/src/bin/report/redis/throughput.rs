@@ -1,10 +1,11 @@
 //! What 64 tasks get done: changes of requests, `SET`s, and watched transactions.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
+use futures_util::future::{BoxFuture, try_join_all};
 use governance_core::RequestStore as _;
+use redis_client::{ClientError, Script};
 
 use super::{
     origin::Watched,
@@ -13,7 +14,7 @@ use super::{
     update::{Change, Changes, set, stored_bytes},
 };
 use crate::{
-    interleave::{Measure, now},
+    interleave::{Measure, now, quantile},
     outcome::{Outcome, Target},
 };
 
@@ -30,10 +31,15 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
         watched.push(Watched::connect(place).await?);
     }
     let (mut updates, mut sets, mut transactions) = (Vec::new(), Vec::new(), Vec::new());
+    let mut server = ServerTimes::default();
     for _ in 0..=ROUNDS {
         let ready = changes.ready(&stock.store, TASKS * EACH).await?;
-        updates.push(update_all(stock, ready).await?);
-        sets.push(set_all(place, stock, &bytes).await?);
+        let update = async || update_all(stock, ready).await;
+        updates.push(server.updates.of(stock, "evalsha", update).await?);
+        let set = async || set_all(place, stock, &bytes).await;
+        sets.push(server.sets.of(stock, "set", set).await?);
+        let nothing = async || nothing_all(place, stock, &bytes).await;
+        server.nothing.of(stock, "evalsha", nothing).await?;
         let ready = changes.make(TASKS * EACH)?;
         for (i, (request, _)) in ready.iter().enumerate() {
             watched[i % TASKS].create(request).await?;
@@ -57,7 +63,79 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
     };
     report("redis.throughput64_over_set", sets, 0.5);
     report("redis.throughput64_over_watch", transactions, 1.3);
+    server.report(bytes.len(), outcome);
     Ok(())
+}
+
+/// What the server says a command takes it, in microseconds: of every round of each kind.
+#[derive(Default)]
+struct ServerTimes {
+    updates: Times,
+    sets: Times,
+    nothing: Times,
+}
+
+#[derive(Default)]
+struct Times(Vec<f64>);
+
+impl Times {
+    async fn of(
+        &mut self,
+        stock: &Stock,
+        command: &str,
+        round: impl AsyncFnOnce() -> Result<f64>,
+    ) -> Result<f64> {
+        let (calls, usec) = stock.spent(command).await?;
+        let nanos = round().await?;
+        let (calls_now, usec_now) = stock.spent(command).await?;
+        self.0.push((usec_now - usec) / (calls_now - calls));
+        Ok(nanos)
+    }
+}
+
+impl ServerTimes {
+    fn report(self, bytes: usize, outcome: &mut Outcome) {
+        let kinds = [
+            ("update", self.updates, "a change"),
+            ("set", self.sets, "a SET"),
+            ("script", self.nothing, "a script that returns 1"),
+        ];
+        for (name, times, what) in kinds {
+            let best = times.0[1..].iter().copied().fold(f64::INFINITY, f64::min);
+            outcome.add(
+                format!("redis.{name}_server_us"),
+                quantile(times.0[1..].to_vec(), 0.5),
+                None,
+                format!("{what} with {bytes} bytes, best round {best:.1}"),
+            );
+        }
+    }
+}
+
+/// A script that does nothing, with as many keys and bytes as a change has.
+static NOTHING: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded("#!lua\n-- bench.nothing 1\nreturn 1"));
+
+async fn nothing_all(place: &Place, stock: &Stock, bytes: &Arc<[u8]>) -> Result<f64> {
+    let start = now();
+    let tasks = (0..TASKS).map(|task| {
+        let (client, bytes) = (stock.client.clone(), Arc::clone(bytes));
+        let key = place.prefix(&format!("{{nothing}}:{task}"));
+        tokio::spawn(async move {
+            for _ in 0..EACH {
+                let keys = (0..11).map(|i| format!("{key}:category:of_some_length:{i}"));
+                let call = NOTHING.call().keys(keys);
+                let call = call.arg(&*bytes).arg(&[7_u8; 70][..]).arg(&[7_u8; 110][..]);
+                let done: BoxFuture<'_, Result<u64, ClientError>> = Box::pin(client.invoke(&call));
+                done.await?;
+            }
+            anyhow::Ok(())
+        })
+    });
+    for done in try_join_all(tasks).await? {
+        done?;
+    }
+    Ok(start.elapsed().as_nanos() as f64 / (TASKS * EACH) as f64)
 }
 
 /// Nanoseconds per change.

@@ -519,7 +519,7 @@ impl<'a> Fill<'a> {
             state: None,
         };
         match self.new.apply(self.target, &step).await? {
-            Answer::Done { .. } => Ok(()),
+            Answer::Done(_) => Ok(()),
             _ => Err(RedisError::Reply("apply")),
         }
     }
