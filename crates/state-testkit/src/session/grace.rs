@@ -6,13 +6,13 @@ use state_core::session::{
     Created, Found, NewSession, Reason, Regenerated, Saved, Session, SessionError, SessionOptions,
 };
 
-use super::trial::SessionTrial;
+use super::{races::stuck, trial::SessionTrial};
 
 /// Where the cases are written.
 pub const SOURCE: &str = include_str!("grace.rs");
 
 /// Long enough for the calls of a case.
-const GRACE: Duration = Duration::from_millis(1_500);
+const GRACE: Duration = Duration::from_millis(2_500);
 
 /// Sessions with a time for ids that were replaced.
 #[must_use]
@@ -286,6 +286,22 @@ pub async fn session_by_an_old_id_becomes_a_users(trial: &SessionTrial) {
     for cookie in [&old, &new] {
         assert_eq!(trial.load(cookie).await, Found::Gone);
     }
+}
+
+/// A new session does not get it while it leads to another one.
+pub async fn n_se_1_place_of_an_old_id_is_taken(trial: &SessionTrial) {
+    let sessions = trial.front(&stuck().1);
+    let created = sessions.create(of("alice")).await.expect("an answer");
+    let Created::Created { id, session } = created else {
+        panic!("{created:?}");
+    };
+    let (_, made) = rotated(trial, &session).await;
+    let again = sessions.create(of("bob")).await;
+    assert!(matches!(again, Err(SessionError::IdExhausted)), "{again:?}");
+    assert_eq!(trial.live(&id.expose()).await.handle, made.handle);
+    let (_, other) = trial.login(of("bob")).await;
+    let again = sessions.regenerate(&other, Reason::Rotation, None).await;
+    assert!(matches!(again, Err(SessionError::IdExhausted)), "{again:?}");
 }
 
 /// One session is one entry, and its place is not free.
