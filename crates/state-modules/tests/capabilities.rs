@@ -1,19 +1,23 @@
 //! Capabilities on memory and on real servers, by name and by environment.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use redis_client::{Config, InstanceName, redis};
+use redis_client::{Config, InstanceName, Status, redis};
 use redis_harness::{Options, Persistence, Server, unique_prefix};
 use state_core::{
     Capability, Namespace,
-    cache::{CacheOptions, Lookup, SetOptions, Tags},
+    cache::{CacheOptions, LoadOptions, Lookup, OnError as CacheOnError, SetOptions, Tags},
     lock::LockOptions,
     process::{NewProcess, ProcessOptions},
-    rate_limit::{Limit, LimiterOptions, OnError, Rule},
-    session::{Created, Found, NewSession, Reason, SessionKeys, SessionOptions, Sessions},
+    rate_limit::{Limit, LimiterOptions, OnError, Rule, Source},
+    session::{
+        Created, Found, NewSession, OnError as SessionOnError, Reason, SessionKeys, SessionOptions,
+        Sessions,
+    },
 };
-use state_modules::{Backend, NamedTokens, Root, Settings, modules};
+use state_memory::session::MemorySessions;
+use state_modules::{Backend, InUse, NamedTokens, Root, Settings, modules};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -143,19 +147,256 @@ async fn t_cl_2_two_instances_are_apart() {
     root.close(SOON).await.unwrap();
 }
 
+/// What goes on without Redis by its own options, or does not.
+struct Policies {
+    cache: CacheOptions,
+    limiter: LimiterOptions,
+    session: SessionOptions,
+}
+
+fn with_policies(tokens: &NamedTokens, backend: Backend, policies: &Policies) -> Root {
+    let namespace = || Namespace::new("app").unwrap();
+    let keys = SessionKeys::new(b"32 bytes or more, from a secret store").unwrap();
+    Root::builder()
+        .module(modules::instance(tokens, backend))
+        .module(modules::cache(tokens, namespace(), policies.cache))
+        .module(modules::rate_limit(tokens, policies.limiter))
+        .module(modules::session(
+            tokens,
+            namespace(),
+            keys,
+            policies.session,
+        ))
+        .module(modules::locks(tokens, LockOptions::default()))
+        .module(modules::health(
+            tokens,
+            [
+                InUse::from(&policies.cache),
+                InUse::from(&policies.limiter),
+                InUse::from(&policies.session),
+                Capability::Lock.into(),
+            ],
+        ))
+        .build()
+        .unwrap()
+}
+
+/// Whether the cache, the limiter, sessions and locks go on.
+async fn go_on(root: &Root, tokens: &NamedTokens) -> [bool; 4] {
+    let cache = root.get(&tokens.cache).await.unwrap();
+    let load = || async { Ok::<_, std::convert::Infallible>(Some("value".into())) };
+    let loaded = cache.get_or_load("k", &LoadOptions::default(), load).await;
+    let limiter = root.get(&tokens.rate_limit).await.unwrap();
+    let rule = Rule::new("r", Limit::new(5, SOON).unwrap()).unwrap();
+    let decision = limiter.check(&rule, "a", 1).await.unwrap();
+    assert!(matches!(decision.source, Source::Fallback(_)));
+    let sessions = root.get(&tokens.session).await.unwrap();
+    let keys = SessionKeys::new(b"32 bytes or more, from a secret store").unwrap();
+    let twin = Sessions::new(
+        Arc::new(MemorySessions::new(SessionOptions::default()).unwrap()),
+        keys,
+    );
+    let Created::Created { id, .. } = twin.create(NewSession::new("data")).await.unwrap() else {
+        unreachable!("a fresh store has room");
+    };
+    let found = sessions.load(&id.expose()).await;
+    let locks = root.get(&tokens.locks).await.unwrap();
+    [
+        loaded.is_ok(),
+        decision.is_allowed(),
+        found.is_ok(),
+        locks.lock("l").unwrap().try_acquire().await.is_ok(),
+    ]
+}
+
 #[tokio::test]
-async fn redis_that_is_away_is_not_replaced() {
+async fn n_he_1_n_cl_11_health_says_what_the_stores_do_without_redis() {
+    let mut server = server().await;
+    server.kill();
+    let retry_after = Duration::from_secs(1);
+    for goes_on in [true, false] {
+        let mut policies = Policies {
+            cache: CacheOptions::default(),
+            limiter: LimiterOptions::default(),
+            session: SessionOptions::default(),
+        };
+        if goes_on {
+            policies.session.on_error = SessionOnError::OpenAnonymous;
+        } else {
+            policies.cache.on_error = CacheOnError::Error;
+            policies.limiter.on_error = OnError::Closed { retry_after };
+        }
+        let tokens = NamedTokens::default();
+        let config = Config::builder()
+            .address(server.url())
+            .retry_timeout(Duration::ZERO);
+        let backend = Backend::redis(config.build().unwrap());
+        let root = with_policies(&tokens, backend, &policies);
+        let expected = [goes_on, goes_on, goes_on, false];
+        assert_eq!(go_on(&root, &tokens).await, expected);
+        let health = root.get(&tokens.health).await.unwrap();
+        let readiness = health.readiness().await;
+        let told = readiness.capabilities.iter().map(|health| health.status);
+        let told: Vec<_> = told.map(|status| status != Status::Down).collect();
+        assert_eq!(told, expected, "{readiness:?}");
+        assert_eq!((readiness.status, readiness.latency), (Status::Down, None));
+        let _ = root.close(SOON).await;
+    }
+}
+
+#[tokio::test]
+async fn n_he_5_only_readiness_goes_by_redis() {
     let mut server = server().await;
     let tokens = NamedTokens::default();
     let root = all(&tokens, redis_backend(server.url()));
+    let health = root.get(&tokens.health).await.unwrap();
+    let stats = async || -> String {
+        let mut info = redis::cmd("INFO");
+        info.arg("stats");
+        let stats: String = info
+            .query_async(&mut server.connection().await)
+            .await
+            .unwrap();
+        let start = "total_connections_received:";
+        stats
+            .lines()
+            .find(|line| line.starts_with(start))
+            .unwrap()
+            .to_owned()
+    };
+    let (before, alive, after) = (stats().await, health.liveness(), stats().await);
+    let number = |line: &str| -> u64 { line.rsplit(':').next().unwrap().trim().parse().unwrap() };
+    assert_eq!(alive, Status::Up);
+    assert_eq!(
+        number(&after),
+        number(&before) + 1,
+        "only the question itself"
+    );
+    let ready = health.readiness().await;
+    assert_ne!(ready.status, Status::Down, "{ready:?}");
+    assert!(ready.latency.is_some());
     server.kill();
-    let locks = root.get(&tokens.locks).await.unwrap();
-    assert!(locks.lock("l").unwrap().try_acquire().await.is_err());
+    redis_harness::poll_until("readiness to notice", || async {
+        (health.readiness().await.status == Status::Down).then_some(())
+    })
+    .await;
+    assert_eq!(health.liveness(), Status::Up);
+    let _ = root.close(SOON).await;
+}
+
+#[tokio::test]
+async fn n_he_4_readiness_shows_no_secret_and_no_text_of_the_server() {
+    let server = Server::start_with(Options::default().password("correct-horse")).await;
+    let address = format!("127.0.0.1:{}", server.port());
+    let config = Config::builder().address(&address).password("hunter2");
+    let tokens = NamedTokens::default();
+    let root = all(&tokens, Backend::redis(config.build().unwrap()));
     let health = root.get(&tokens.health).await.unwrap();
     let readiness = health.readiness().await;
-    assert_eq!(readiness.status, redis_client::Status::Down);
-    assert_eq!(health.liveness(), redis_client::Status::Up);
-    let _ = root.close(SOON).await;
+    assert_eq!(readiness.warnings, ["health.unreachable"]);
+    let shown = format!("{readiness:?} {health:?} {root:?}");
+    for text in ["hunter2", "correct-horse", "WRONGPASS", "invalid username"] {
+        assert!(!shown.contains(text), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn n_cl_10_a_client_is_there_or_an_error_says_why_not() {
+    let mut server = server().await;
+    server.kill();
+    let tokens = NamedTokens::default();
+    let config = || {
+        Config::builder()
+            .address(server.url())
+            .retry_timeout(Duration::ZERO)
+    };
+    // Nothing is asked of the server: what is handed out is a client, whose calls fail as such.
+    let root = all(&tokens, Backend::redis(config().build().unwrap()));
+    let client = root.get(&tokens.client).await.unwrap();
+    let error = client.ping(SOON).await.unwrap_err();
+    assert_eq!(error.code(), "redis.connect_failed");
+    // Asked for a ping there is no client, and no capability either.
+    let pinged = config().ping_on_build(true).build().unwrap();
+    let root = all(&tokens, Backend::redis(pinged));
+    assert_eq!(
+        root.get(&tokens.client).await.unwrap_err().code(),
+        "resolve.build"
+    );
+    assert_eq!(
+        root.get(&tokens.locks).await.unwrap_err().code(),
+        "resolve.build"
+    );
+}
+
+#[tokio::test]
+async fn n_cl_9_all_capabilities_of_an_instance_use_one_client() {
+    let server = server().await;
+    let name = unique_prefix("one").replace(':', "-");
+    let config = Config::builder()
+        .address(server.url())
+        .client_name(&name)
+        .shared_connections(1)
+        .pool_size(2);
+    let tokens = NamedTokens::default();
+    let root = all(&tokens, Backend::redis(config.build().unwrap()));
+    use_everything(&root, &tokens).await;
+    let client = root.get(&tokens.client).await.unwrap();
+    assert!(Arc::ptr_eq(
+        &client,
+        &root.get(&tokens.client).await.unwrap()
+    ));
+    let list = redis::cmd("CLIENT").arg("LIST").to_owned();
+    let list: String = list
+        .query_async(&mut server.connection().await)
+        .await
+        .unwrap();
+    let own = list.matches(&format!("name={name}")).count();
+    assert!((1..=2).contains(&own), "one pool has no more: {list}");
+    root.close(SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn n_cl_1_closed_by_two_is_closed_once_and_no_error() {
+    let server = server().await;
+    let tokens = NamedTokens::default();
+    let root = all(&tokens, redis_backend(server.url()));
+    use_everything(&root, &tokens).await;
+    let client = root.get(&tokens.client).await.unwrap();
+    let steps = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let step = Arc::clone(&steps);
+    client
+        .on_close("counted", move || async move {
+            step.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Ok(())
+        })
+        .unwrap();
+    // The application closes what it got, and then everything; both at once, too.
+    let (first, second) = tokio::join!(client.close(), root.close(SOON));
+    first.unwrap();
+    second.unwrap();
+    client.close().await.unwrap();
+    root.close(SOON).await.unwrap();
+    assert_eq!(steps.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(client.state(), redis_client::State::Closed);
+}
+
+#[test]
+fn n_cl_6_a_name_is_refused_where_it_is_given() {
+    for (name, code) in [
+        (" ", "instance.blank"),
+        ("\t", "instance.blank"),
+        ("two words", "instance.character"),
+        ("9", "instance.character"),
+        ("cache", "instance.reserved"),
+        ("leader", "instance.reserved"),
+        ("ping-pong", "instance.reserved"),
+    ] {
+        assert_eq!(NamedTokens::new(name).unwrap_err().code(), code, "{name:?}");
+    }
+    assert_eq!(
+        NamedTokens::new("").unwrap().client.name(),
+        NamedTokens::default().client.name()
+    );
 }
 
 fn read(values: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
@@ -199,28 +440,6 @@ fn n_cl_7_all_problems_are_told_at_once_and_no_value() {
     assert_eq!(
         read(&local).unwrap_err(),
         ["REDIS_RATELIMIT_EXPECTED_NODES"]
-    );
-}
-
-#[test]
-fn secrets_of_sessions_are_long_enough() {
-    let read = |key: &str, previous: &str| {
-        read(&[
-            ("REDIS_BACKEND", "memory"),
-            ("REDIS_SESSION_HASH_KEY", key),
-            ("REDIS_SESSION_HASH_KEY_PREVIOUS", previous),
-        ])
-        .map(|settings| settings.session_keys.is_some())
-    };
-    let long = "0123456789 0123456789 0123456789 0123456789";
-    assert_eq!(read("", ""), Ok(false));
-    assert_eq!(read(long, long), Ok(true));
-    let variable = |name: &str| Err(vec![name.to_owned()]);
-    assert_eq!(read("short", ""), variable("REDIS_SESSION_HASH_KEY"));
-    assert_eq!(read("", long), variable("REDIS_SESSION_HASH_KEY"));
-    assert_eq!(
-        read(long, "short"),
-        variable("REDIS_SESSION_HASH_KEY_PREVIOUS")
     );
 }
 
@@ -283,7 +502,7 @@ fn named_instances_have_variables_of_their_own() {
 }
 
 #[test]
-fn tokens_of_two_names_never_meet() {
+fn t_cl_2_tokens_of_two_names_never_meet() {
     let runner = &mut proptest::test_runner::TestRunner::default();
     let names = proptest::string::string_regex("[a-z][a-z0-9_-]{0,8}").unwrap();
     let pairs = (&names, &names);

@@ -1,4 +1,5 @@
 //! Every variable of a capability: its default, its bounds, and that it is not there for nothing.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     cell::RefCell,

@@ -132,7 +132,7 @@ macro_rules! emit_session_run_all {
         pub async fn run_all(harness: &dyn SessionHarness) {
             $($(
                 println!("{}::{}", stringify!($group), stringify!($case));
-                let trial = SessionTrial::begin(harness).await;
+                let trial = SessionTrial::begin(harness, $group::options()).await;
                 $group::$case(&trial).await;
             )+)+
         }
