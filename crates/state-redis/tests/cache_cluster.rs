@@ -16,7 +16,7 @@ use state_core::{
 use state_redis::{cache::RedisCacheStore, event::RedisEventStore};
 use state_testkit::{cache::Bench, event::Recorder};
 
-use crate::support::ServerTime;
+use crate::support::{Logs, ServerTime, Severable};
 
 async fn client(cluster: &Cluster) -> Client {
     let mut config = Config::builder()
@@ -44,6 +44,28 @@ fn every_case_of_caches_on_a_cluster() {
             Bench::new(Arc::new(store), Arc::new(time), Arc::new(clock), ()).rounds(20)
         };
         let failed = state_testkit::cache::run_all(fresh).await;
+        assert!(failed.is_empty(), "{failed:?}");
+    });
+}
+
+#[test]
+fn every_case_of_events_on_a_cluster() {
+    state_testkit::suite::run(async {
+        let cluster = Cluster::start(3, 0).await;
+        let fresh = || async {
+            let client = client(&cluster).await;
+            let far = RedisEventStore::new(client.clone());
+            let near = Severable::new(far.clone());
+            state_testkit::event::Bench::new(
+                (Arc::new(near.clone()), Arc::new(far)),
+                Arc::new(RedisCacheStore::new(client.clone())),
+                Arc::new(Logs::new(near, client.clone())),
+                Arc::new(ServerTime(client)),
+                Arc::new(MonotonicClock::new()),
+                (),
+            )
+        };
+        let failed = state_testkit::event::run_all(fresh).await;
         assert!(failed.is_empty(), "{failed:?}");
     });
 }

@@ -337,7 +337,7 @@ async fn n_ca_7_foreign_keys_are_left_alone() {
 }
 
 #[tokio::test]
-async fn t_ca_6_random_tags_leave_nothing() {
+async fn t_ca_6_t_x_2_random_tags_leave_nothing() {
     let server = server().await;
     let client = client(server.url()).await;
     let options = Bench::options().stale_window(Duration::ZERO);

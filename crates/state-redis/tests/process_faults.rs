@@ -4,9 +4,10 @@ mod support;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use redis_client::redis;
 use redis_harness::{Fault, FaultProxy, Server};
 use state_core::{
-    BackendError, Classified as _, Namespace, OperationId,
+    BackendError, Classified as _, ErrorKind, Namespace, OperationId,
     lock::Released,
     process::{
         Beat, Change, Claim, Claimed, Created, Deleted, Expect, Listing, NewProcess,
@@ -167,7 +168,7 @@ async fn front_settles_lost_replies_by_itself() {
 }
 
 #[tokio::test]
-async fn t_ps_3_listings_equal_records_after_random_cuts() {
+async fn t_ps_3_n_ps_4_listings_equal_records_after_random_cuts() {
     let rig = rig().await;
     let store = &rig.store;
     for number in 0..60_u8 {
@@ -226,6 +227,62 @@ async fn t_ps_3_listings_equal_records_after_random_cuts() {
         let listed: BTreeSet<_> = page.items.into_iter().map(|item| item.id).collect();
         assert_eq!(&listed, expected, "{listing:?}");
     }
+}
+
+/// A version is named in the call; what goes wrong is not therefore a conflict.
+#[tokio::test]
+async fn n_ps_15_failures_are_no_conflicts() {
+    let mut rig = rig().await;
+    let client = client(rig.server.url()).await;
+    let namespace = Namespace::new("jobs").expect("a name");
+    let store = RedisProcesses::new(client.clone(), &namespace, 1, ProcessOptions::default());
+    let store = store.expect("valid options");
+    let new = NewProcess::new("a", "k");
+    let Ok(Created::Created { version }) = store.create(&new, operation(1)).await else {
+        panic!("not created");
+    };
+    let save = async || {
+        let save = Save {
+            change: &Change::new().percent(50),
+            expect: Expect::Exact(version),
+            fence: None,
+            allowed_from: &Status::LIVE,
+            overrides_claim: false,
+            operation: operation(2),
+        };
+        store.save("a", &save).await
+    };
+    let mut connection = rig.server.connection().await;
+    let key = client.key_prefix().key().part("proc").tag("jobs/0");
+    let key = key.part("doc").part("a").finish().expect("a key");
+    // Of another type, not writable, and not there.
+    redis::pipe()
+        .rename(key.as_str(), "aside")
+        .set(key.as_str(), "text")
+        .exec_async(&mut connection)
+        .await
+        .expect("poisoned");
+    let error = save().await.expect_err("no record");
+    assert_ne!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    redis::pipe()
+        .rename("aside", key.as_str())
+        .cmd("CONFIG")
+        .arg(&["SET", "maxmemory", "1"])
+        .exec_async(&mut connection)
+        .await
+        .expect("full");
+    let error = save().await.expect_err("no memory");
+    assert_ne!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    redis::cmd("CONFIG")
+        .arg(&["SET", "maxmemory", "0"])
+        .exec_async(&mut connection)
+        .await
+        .expect("room");
+    let saved = save().await.expect("an answer");
+    assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
+    rig.server.kill();
+    let error = save().await.expect_err("no server");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
 #[tokio::test]

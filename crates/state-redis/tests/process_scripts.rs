@@ -2,15 +2,22 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use redis_client::{Client, CommandEvent, Config, Observer};
 use redis_harness::{Monitor, Server};
 use state_core::{
     Namespace, OperationId,
     lock::Fence,
     process::{
         Change, Claimed, Expect, Listing, NewProcess, Payload, ProcessOptions, ProcessStore as _,
-        Save, Status,
+        Save, Saved, Status,
     },
 };
 use state_redis::process::RedisProcesses;
@@ -21,7 +28,7 @@ fn operation(number: u8) -> OperationId {
     OperationId::from_bytes([number; 16])
 }
 
-fn store(client: redis_client::Client) -> RedisProcesses {
+fn store(client: Client) -> RedisProcesses {
     let namespace = Namespace::new("jobs").expect("a name");
     let store = RedisProcesses::new(client, &namespace, 2, ProcessOptions::default());
     store.expect("valid options")
@@ -182,6 +189,69 @@ async fn t_ps_6_calls_take_one_trip_and_pages_two() {
     assert_eq!(page.items.len(), 1);
     sent.sort_unstable();
     assert_eq!(sent, ["EVALSHA", "HMGET", "HMGET", "ZRANGE", "ZRANGE"]);
+}
+
+/// However many processes a page has, it is a range and one pipeline.
+#[tokio::test]
+async fn n_ps_8_a_page_is_not_read_one_by_one() {
+    let server = server().await;
+    let commands = Arc::new(Commands::default());
+    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
+    let config = Config::builder().address(server.url()).build();
+    let config = config.expect("a configuration");
+    let client = Client::connect_observed(config, observer).await;
+    let namespace = Namespace::new("jobs").expect("a name");
+    let options = ProcessOptions::default();
+    let store = RedisProcesses::new(client.expect("a client"), &namespace, 1, options);
+    let store = store.expect("valid options");
+    let trips = || commands.0.swap(0, Ordering::Relaxed);
+    for number in 0..100 {
+        let new = NewProcess::new(format!("p{number}"), "k");
+        store.create(&new, operation(1)).await.expect("an answer");
+    }
+    trips();
+    for listing in [Listing::Active, Listing::Unclaimed, Listing::ByKind("k")] {
+        let page = store.list(listing, None).await.expect("a page");
+        assert_eq!(page.items.len(), 100);
+        assert_eq!(trips(), 2, "{listing:?}");
+    }
+}
+
+#[derive(Debug, Default)]
+struct Commands(AtomicU32);
+
+impl Observer for Commands {
+    fn command(&self, _: &CommandEvent<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The end and its lifetime are written by one script, so neither can be there without the other.
+#[tokio::test]
+async fn n_ps_14_lifetimes_are_written_with_what_they_are_of() {
+    let server = server().await;
+    let store = store(client(server.url()).await);
+    exercise(&store, None).await;
+    let monitor = Monitor::start(&server).await;
+    let change = Change::new().status(Status::Completed);
+    let save = Save {
+        change: &change,
+        expect: Expect::Any,
+        fence: None,
+        allowed_from: &Status::LIVE,
+        overrides_claim: false,
+        operation: operation(8),
+    };
+    let saved = store.save("a", &save).await.expect("an answer");
+    assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
+    let recording = monitor.finish(&server).await;
+    let sent = |by_script: bool| {
+        let commands = recording.commands().iter();
+        let commands = commands.filter(move |command| command.by_script == by_script);
+        commands.map(|command| command.words[0].as_str())
+    };
+    assert_eq!(sent(false).collect::<Vec<_>>(), ["EVALSHA"]);
+    assert!(sent(true).any(|command| command == "PEXPIRE"));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use state_core::{
 };
 use state_redis::rate_limit::RedisRateLimits;
 
-use crate::support::{ServerTime, check_keys, client, server};
+use crate::support::{ServerTime, check_keys, client, client_with_prefix, server};
 
 const ALGORITHMS: [Algorithm; 3] = [
     Algorithm::Gcra,
@@ -84,7 +84,7 @@ async fn scripts_touch_what_they_declare_and_t_rl_4_every_key_ends() {
 }
 
 #[tokio::test]
-async fn t_rl_3_a_check_is_one_trip_and_a_denial_writes_nothing() {
+async fn t_rl_3_n_rl_7_a_check_is_one_trip_and_a_denial_writes_nothing() {
     let server = server().await;
     let store = RedisRateLimits::new(client(server.url()).await);
     let rules = rules(5, Duration::from_secs(3_600));
@@ -107,6 +107,65 @@ async fn t_rl_3_a_check_is_one_trip_and_a_denial_writes_nothing() {
     };
     assert_eq!(sent(false), ["EVALSHA"]);
     assert_eq!(sent(true), ["TIME", "GET", "HMGET", "HMGET"]);
+}
+
+/// Whatever is done to a counter, it keeps its end.
+#[tokio::test]
+async fn n_rl_4_counters_never_lose_their_end() {
+    let server = server().await;
+    let client = client(server.url()).await;
+    let store = RedisRateLimits::new(client.clone());
+    // Windows end while this runs, and begin again.
+    for (quantity, period) in [
+        (5, Duration::from_secs(3_600)),
+        (50, Duration::from_millis(20)),
+    ] {
+        let rules = rules(quantity, period);
+        let subject = quantity.to_string();
+        let all: Vec<_> = rules.iter().map(|rule| (rule, subject.as_str())).collect();
+        for step in 0..60_u64 {
+            let charge = Charge {
+                scope: "a",
+                rules: &all,
+                cost: step % 4,
+            };
+            if step % 5 == 4 {
+                let refund = Charge { cost: 1, ..charge };
+                store.refund(&refund).await.expect("an answer");
+            } else {
+                store.charge(&charge).await.expect("an answer");
+            }
+            // Each has a lifetime, or it fails.
+            check_keys(&server, client.key_prefix().as_str()).await;
+        }
+    }
+}
+
+/// Two applications on one server, with the same rules and subjects, do not meet.
+#[tokio::test]
+async fn n_rl_13_the_prefix_is_the_clients() {
+    let server = server().await;
+    let rules = rules(1, Duration::from_secs(3_600));
+    let all: Vec<_> = rules.iter().map(|rule| (rule, "a")).collect();
+    let charge = Charge {
+        scope: "a",
+        rules: &all,
+        cost: 1,
+    };
+    for prefix in ["one", "two"] {
+        let store = RedisRateLimits::new(client_with_prefix(server.url(), prefix).await);
+        let counts = store.charge(&charge).await.expect("an answer");
+        assert!(counts.iter().all(|count| count.verdict == Verdict::Allowed));
+        let counts = store.charge(&charge).await.expect("an answer");
+        assert!(counts.iter().all(|count| count.verdict == Verdict::Denied));
+        assert_eq!(check_keys(&server, prefix).await.len(), 3);
+    }
+    let mut connection = server.connection().await;
+    let size: u64 = redis::cmd("DBSIZE")
+        .query_async(&mut connection)
+        .await
+        .expect("a number");
+    assert_eq!(size, 6, "something is under neither prefix");
 }
 
 /// One long trace on the server and in arithmetic, with the server's own time: T-RL-1.

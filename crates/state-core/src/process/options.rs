@@ -150,11 +150,6 @@ mod tests {
         let fault = |options: ProcessOptions| options.validate().unwrap_err().option;
         let zero = Duration::ZERO;
         assert_eq!(fault(with.retention(zero)), "retention");
-        // A fraction of a millisecond cannot be written as a lifetime.
-        assert_eq!(
-            fault(with.retention(Duration::from_micros(1_500))),
-            "retention"
-        );
         assert_eq!(fault(with.lease(zero)), "lease");
         assert_eq!(fault(with.heartbeat(with.lease)), "heartbeat");
         assert_eq!(
@@ -165,5 +160,19 @@ mod tests {
         assert_eq!(fault(with.events(0, with.retention)), "events_kept");
         assert_eq!(fault(with.events(1, zero)), "events_retention");
         assert_eq!(fault(with.deadline(zero)), "deadline");
+    }
+
+    /// A fraction of a millisecond cannot be written as a lifetime: it is refused before anything
+    /// is written, not told as a failure after.
+    #[test]
+    fn n_ps_16_fractions_of_milliseconds_are_refused_at_the_start() {
+        let with = ProcessOptions::default();
+        let fault = |options: ProcessOptions| options.validate().unwrap_err().option;
+        for odd in [1_500, 1, 86_400_000_001] {
+            let odd = Duration::from_micros(odd);
+            assert_eq!(fault(with.retention(odd)), "retention");
+            assert_eq!(fault(with.lease(odd)), "lease");
+            assert_eq!(fault(with.events(1, odd)), "events_retention");
+        }
     }
 }

@@ -8,6 +8,7 @@
 
 mod cluster;
 mod keys;
+mod severable;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub use cluster::client_of;
 pub use keys::check_keys;
 use redis_client::{Client, Config, redis};
 use redis_harness::{Options, Persistence, Server, poll_until, unique_prefix};
+pub use severable::{Logs, Severable};
 use state_testkit::{Passage, async_trait};
 
 /// A server without persistence.

@@ -134,3 +134,20 @@ macro_rules! emit_lock_turns {
         }
     };
 }
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_lock_run_all {
+    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        /// Runs every case one after the other, on a runtime of one thread.
+        pub async fn run_all(harness: &dyn LockHarness) {
+            $($(
+                println!("{}::{}", stringify!($group), stringify!($case));
+                let trial = LockTrial::begin(harness).await;
+                $group::$case(&trial).await;
+            )+)+
+        }
+    };
+}
+
+lock_cases! { emit_lock_run_all; () }

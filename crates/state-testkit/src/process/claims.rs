@@ -70,9 +70,14 @@ pub async fn write_of_a_claimed_process_needs_its_fence(trial: &ProcessTrial) {
 }
 
 /// After its lease another worker takes over, and what the silent one writes late is refused.
-pub async fn t_ps_5_silent_worker_is_replaced(trial: &ProcessTrial) {
+pub async fn t_ps_5_n_ps_9_silent_worker_is_replaced(trial: &ProcessTrial) {
     trial.create("a").await;
     let silent = trial.claim("a", "w1").await;
+    let runs = Change::new().status(Status::Running);
+    let runs = trial
+        .processes
+        .save("a", runs, Expect::Any, Some(silent.fence));
+    saved(runs.await.expect("an answer"));
     assert!(
         trial
             .processes
@@ -107,6 +112,22 @@ pub async fn t_ps_5_silent_worker_is_replaced(trial: &ProcessTrial) {
             .await
             .expect("an answer"),
     );
+}
+
+/// A lease with a fraction of a millisecond: what is told is what is stored.
+pub async fn n_ps_16_odd_lease_is_taken_whole_or_not_at_all(trial: &ProcessTrial) {
+    for (id, nanos) in [("a", 1_500_000), ("b", 999_999), ("c", 400_000_001)] {
+        trial.create(id).await;
+        let lease = std::time::Duration::from_nanos(nanos);
+        let operation = OperationId::from_bytes([1; 16]);
+        let told = trial.store().claim(id, "w1", lease, operation).await;
+        let header = trial.get(id).await.header;
+        match told {
+            Ok(Claimed::Claimed(claim)) => assert_eq!(header.fence, claim.fence),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => assert!(header.owner.is_none(), "claimed, and yet {error}"),
+        }
+    }
 }
 
 /// A worker that is heard of keeps its claim.

@@ -113,7 +113,7 @@ pub async fn n_ps_5_ids_are_no_keys(trial: &ProcessTrial) {
 }
 
 /// After each step the listings are what the records say.
-pub async fn listings_follow_every_step(trial: &ProcessTrial) {
+pub async fn n_ps_4_listings_follow_every_step(trial: &ProcessTrial) {
     let check = async |active: bool, unclaimed: bool, ended: bool| {
         let one = |listed: bool| if listed { ids(&["a"]) } else { ids(&[]) };
         assert_eq!(set(trial, Listing::Active).await, one(active));

@@ -40,11 +40,13 @@ macro_rules! process_cases {
                 n_ps_13_versions_go_on_after_a_deletion,
                 repeated_save_is_recognised,
                 n_ps_2_nothing_leaves_an_end,
+                n_ps_1_late_progress_does_not_undo_the_end,
+                n_ps_15_other_refusals_are_no_conflicts,
                 every_transition_is_as_the_table_says,
                 named_sources_are_checked_too,
                 n_ps_3_every_end_has_a_time,
                 n_ps_6_paused_process_stays,
-                ended_process_goes_after_its_retention,
+                n_ps_14_ended_process_goes_after_its_retention,
                 deletion_checks_the_version,
                 n_ps_17_what_is_read_is_a_copy,
                 t_ps_1_one_of_many_writers_wins,
@@ -55,7 +57,8 @@ macro_rules! process_cases {
                 claimed_process_is_busy,
                 repeated_claim_is_the_same,
                 write_of_a_claimed_process_needs_its_fence,
-                t_ps_5_silent_worker_is_replaced,
+                t_ps_5_n_ps_9_silent_worker_is_replaced,
+                n_ps_16_odd_lease_is_taken_whole_or_not_at_all,
                 heartbeat_prolongs,
                 released_process_can_be_claimed,
                 late_release_disturbs_nobody,
@@ -69,7 +72,7 @@ macro_rules! process_cases {
                 listings_have_what_they_say,
                 pages_have_everything_once,
                 n_ps_5_ids_are_no_keys,
-                listings_follow_every_step,
+                n_ps_4_listings_follow_every_step,
                 foreign_cursor_is_refused,
             }
             happenings {
@@ -129,3 +132,20 @@ macro_rules! emit_process_turns {
         }
     };
 }
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_process_run_all {
+    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        /// Runs every case one after the other, on a runtime of one thread.
+        pub async fn run_all(harness: &dyn ProcessHarness) {
+            $($(
+                println!("{}::{}", stringify!($group), stringify!($case));
+                let trial = ProcessTrial::begin(harness).await;
+                $group::$case(&trial).await;
+            )+)+
+        }
+    };
+}
+
+process_cases! { emit_process_run_all; () }

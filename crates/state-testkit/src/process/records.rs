@@ -200,6 +200,72 @@ pub async fn n_ps_2_nothing_leaves_an_end(trial: &ProcessTrial) {
     }
 }
 
+/// Who read before the end does not bring the process back from it.
+pub async fn n_ps_1_late_progress_does_not_undo_the_end(trial: &ProcessTrial) {
+    let read = trial.create("a").await;
+    let done = Change::new().status(Status::Running).percent(90);
+    let running = trial.processes.save("a", done, Expect::Exact(read), None);
+    let running = saved(running.await.expect("an answer"));
+    let done = Change::new().status(Status::Completed).percent(100);
+    let ended = trial
+        .processes
+        .save("a", done, Expect::Exact(running), None);
+    let current = saved(ended.await.expect("an answer"));
+    let late = || Change::new().status(Status::Running).percent(20);
+    for old in [read, running] {
+        let save = trial.processes.save("a", late(), Expect::Exact(old), None);
+        let status = Status::Completed;
+        assert_eq!(
+            save.await.expect("an answer"),
+            Saved::Conflict { current, status }
+        );
+    }
+    for expect in [Expect::Exact(current), Expect::Any] {
+        let save = trial.processes.save("a", late(), expect, None).await;
+        let from = Status::Completed;
+        assert_eq!(save.expect("an answer"), Saved::BadTransition { from });
+    }
+    let header = trial.get("a").await.header;
+    assert_eq!((header.status, header.percent), (Status::Completed, 100));
+    assert_eq!(header.version, current);
+}
+
+/// Only a version that is not the stored one is a conflict: nothing else is called one because a
+/// version was named.
+pub async fn n_ps_15_other_refusals_are_no_conflicts(trial: &ProcessTrial) {
+    let version = trial.create("a").await;
+    let save = async |id: &str, change: Change, version| {
+        trial
+            .processes
+            .save(id, change, Expect::Exact(version), None)
+            .await
+    };
+    let missing = save("b", Change::new(), version).await;
+    assert_eq!(missing.expect("an answer"), Saved::NotFound);
+    let large = Change::new().payload(Payload::new("raw", vec![0; 1024 * 1024 + 1]));
+    let large = save("a", large, version).await;
+    assert!(
+        matches!(large, Err(ProcessError::TooLarge { .. })),
+        "{large:?}"
+    );
+    let claim = trial.claim("a", "w").await;
+    let version = trial.get("a").await.header.version;
+    let current = claim.fence;
+    let fenced = save("a", Change::new(), version).await;
+    assert_eq!(fenced.expect("an answer"), Saved::Fenced { current });
+    let cancelled = saved(trial.processes.cancel("a").await.expect("an answer"));
+    // The cancellation made the fence worthless, too; that is checked before the status.
+    let fence = trial.get("a").await.header.fence;
+    let ended = trial
+        .processes
+        .save("a", Change::new(), Expect::Exact(cancelled), Some(fence));
+    let from = Status::Cancelled;
+    assert_eq!(
+        ended.await.expect("an answer"),
+        Saved::BadTransition { from }
+    );
+}
+
 /// From every live status to every status.
 pub async fn every_transition_is_as_the_table_says(trial: &ProcessTrial) {
     for from in Status::LIVE {
@@ -252,7 +318,7 @@ pub async fn n_ps_6_paused_process_stays(trial: &ProcessTrial) {
 }
 
 /// Kept for the retention, then gone by itself.
-pub async fn ended_process_goes_after_its_retention(trial: &ProcessTrial) {
+pub async fn n_ps_14_ended_process_goes_after_its_retention(trial: &ProcessTrial) {
     trial.create("a").await;
     saved(trial.processes.cancel("a").await.expect("an answer"));
     assert_eq!(trial.get("a").await.header.status, Status::Cancelled);

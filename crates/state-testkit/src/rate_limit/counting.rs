@@ -62,6 +62,32 @@ pub async fn n_rl_5_denied_calls_cost_nothing(trial: &RateLimitTrial) {
     }
 }
 
+/// A cost has no sign. One that would be negative elsewhere takes nothing, and gives nothing back
+/// beyond what was taken.
+pub async fn n_rl_3_no_cost_is_negative(trial: &RateLimitTrial) {
+    for algorithm in ALGORITHMS {
+        let rule = rule("r", 10, HOUR).algorithm(algorithm);
+        trial.take(&rule, "a", 4).await;
+        for cost in [u64::MAX, u64::MAX - 3, 1 << 63, 1 << 53] {
+            let never = trial.take(&rule, "a", cost).await;
+            assert_eq!((never.verdict, never.remaining), (Verdict::Never, 6));
+            assert_eq!(trial.take(&rule, "a", 0).await.remaining, 6);
+        }
+        for cost in [u64::MAX, 1 << 63] {
+            let charge = Charge {
+                scope: "a",
+                rules: &[(&rule, "a")],
+                cost,
+            };
+            trial.parts.store.refund(&charge).await.expect("an answer");
+            assert_eq!(trial.take(&rule, "a", 0).await.remaining, 10);
+            assert_eq!(trial.verdict(&rule, "a", 11).await, Verdict::Never);
+        }
+        assert_eq!(trial.verdict(&rule, "a", 10).await, Verdict::Allowed);
+        assert_eq!(trial.verdict(&rule, "a", 1).await, Verdict::Denied);
+    }
+}
+
 /// There is no time to wait for.
 pub async fn more_than_the_most_is_never_allowed(trial: &RateLimitTrial) {
     for algorithm in ALGORITHMS {
@@ -214,7 +240,7 @@ pub async fn counters_end_by_themselves(trial: &RateLimitTrial) {
 }
 
 /// At the same time, from everywhere.
-pub async fn t_rl_2_many_callers_get_exactly_the_burst(trial: &RateLimitTrial) {
+pub async fn t_rl_2_n_rl_7_many_callers_get_exactly_the_burst(trial: &RateLimitTrial) {
     for algorithm in ALGORITHMS {
         let callers: Vec<_> = (0..8)
             .map(|_| {

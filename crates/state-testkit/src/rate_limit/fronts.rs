@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use state_core::{
-    BackendError, Capability,
+    BackendError, Capability, Clock, Timestamp,
     rate_limit::{
         Answer, Charge, LimiterOptions, OnError, Outcome, RateLimitError, RateLimitStore,
         RateLimiter, Source,
     },
 };
 
-use super::trial::{RateLimitTrial, rule};
+use super::trial::{ALGORITHMS, RateLimitTrial, rule};
 
 /// Where the cases are written.
 pub const SOURCE: &str = include_str!("fronts.rs");
@@ -129,6 +129,77 @@ pub async fn silent_backend_is_answered_for_with_a_denial(trial: &RateLimitTrial
         decision.source,
         Source::Fallback(OnError::Closed { .. })
     ));
+}
+
+/// A clock that is wrong.
+#[derive(Debug)]
+struct Skewed {
+    clock: Arc<dyn Clock>,
+    by: Duration,
+    ahead: bool,
+}
+
+#[async_trait]
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        if self.ahead {
+            now.saturating_add(self.by)
+        } else {
+            now.saturating_sub(self.by)
+        }
+    }
+
+    async fn sleep_until(&self, time: Timestamp) {
+        let time = if self.ahead {
+            time.saturating_sub(self.by)
+        } else {
+            time.saturating_add(self.by)
+        };
+        self.clock.sleep_until(time).await;
+    }
+}
+
+/// Callers whose clocks are an hour apart share one limit and are told the same.
+pub async fn n_rl_6_the_callers_clock_has_no_part(trial: &RateLimitTrial) {
+    let hour = Duration::from_secs(HOUR);
+    let limiters = [(hour, true), (Duration::ZERO, true), (hour, false)].map(|(by, ahead)| {
+        let clock = Skewed {
+            clock: Arc::clone(&trial.parts.clock),
+            by,
+            ahead,
+        };
+        let made = RateLimiter::observed(
+            Arc::clone(&trial.parts.store),
+            LimiterOptions::default()
+                .timeout(Duration::from_secs(30))
+                .deny_cache(0),
+            Arc::new(clock),
+            Arc::new(trial.observer.clone()),
+        );
+        made.expect("valid options")
+    });
+    for algorithm in ALGORITHMS {
+        // A window does not end within the case.
+        let rule = rule("r", 3, 24 * 365 * HOUR).algorithm(algorithm);
+        for (limiter, remaining) in limiters.iter().zip([2, 1, 0]) {
+            let decision = limiter.check(&rule, "a", 1).await.expect("a decision");
+            assert!(decision.is_allowed(), "{algorithm:?} {decision:?}");
+            assert_eq!(decision.remaining, remaining);
+        }
+        let mut waits = Vec::new();
+        for limiter in &limiters {
+            let denied = limiter.check(&rule, "a", 1).await.expect("a decision");
+            assert_eq!(
+                (denied.outcome, denied.source),
+                (Outcome::Denied, Source::Backend)
+            );
+            waits.push(denied.retry_after);
+        }
+        // By the backend's clock only the time of the calls lies between them, not hours.
+        assert!(waits.is_sorted_by(|one, next| one >= next), "{waits:?}");
+        assert!(waits[0] - waits[2] < hour / 2, "{waits:?}");
+    }
 }
 
 /// All processes together let no more through than the limit.

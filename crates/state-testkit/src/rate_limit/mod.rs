@@ -32,6 +32,7 @@ macro_rules! rate_limit_cases {
                 as_many_as_the_burst_and_no_more,
                 denied_calls_can_be_repeated_in_time,
                 n_rl_5_denied_calls_cost_nothing,
+                n_rl_3_no_cost_is_negative,
                 more_than_the_most_is_never_allowed,
                 looking_costs_nothing,
                 subjects_rules_and_scopes_are_apart,
@@ -41,7 +42,7 @@ macro_rules! rate_limit_cases {
                 resets_forget,
                 smaller_limit_is_not_overdrawn,
                 counters_end_by_themselves,
-                t_rl_2_many_callers_get_exactly_the_burst,
+                t_rl_2_n_rl_7_many_callers_get_exactly_the_burst,
                 n_rl_12_limits_are_kept_within_milliseconds,
             }
             fronts {
@@ -50,6 +51,7 @@ macro_rules! rate_limit_cases {
                 deny_cache_can_be_off,
                 silent_backend_is_answered_for_openly,
                 silent_backend_is_answered_for_with_a_denial,
+                n_rl_6_the_callers_clock_has_no_part,
                 n_rl_11_local_share_is_a_share,
                 bad_arguments_are_refused,
                 each_outcome_is_observed_once,
@@ -104,3 +106,20 @@ macro_rules! emit_rate_limit_turns {
         }
     };
 }
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_rate_limit_run_all {
+    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        /// Runs every case one after the other, on a runtime of one thread.
+        pub async fn run_all(harness: &dyn RateLimitHarness) {
+            $($(
+                println!("{}::{}", stringify!($group), stringify!($case));
+                let trial = RateLimitTrial::begin(harness).await;
+                $group::$case(&trial).await;
+            )+)+
+        }
+    };
+}
+
+rate_limit_cases! { emit_rate_limit_run_all; () }

@@ -96,3 +96,20 @@ macro_rules! emit_session_turns {
         }
     };
 }
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_session_run_all {
+    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
+        /// Runs every case one after the other, on a runtime of one thread.
+        pub async fn run_all(harness: &dyn SessionHarness) {
+            $($(
+                println!("{}::{}", stringify!($group), stringify!($case));
+                let trial = SessionTrial::begin(harness).await;
+                $group::$case(&trial).await;
+            )+)+
+        }
+    };
+}
+
+session_cases! { emit_session_run_all; () }
