@@ -59,6 +59,12 @@ fn targets() -> [Target; TARGETS] {
     ]
 }
 
+/// A token belongs to one acquisition, so it never asks for two different targets.
+fn token(target: usize, holder: u8) -> Token {
+    let target = u8::try_from(target).expect("a few targets");
+    Token::from_bytes([target * 8 + holder; 16])
+}
+
 /// A store and the fences it gave. They are times on each, so what is compared is which of them it
 /// was, and that a new one is larger than all before of the same target.
 struct Side {
@@ -85,7 +91,7 @@ impl Side {
     async fn answer(&mut self, step: Step) -> String {
         let hold = |target: usize, holder| Hold {
             target: targets()[target].clone(),
-            token: Token::from_bytes([holder; 16]),
+            token: token(target, holder),
             ttl: TTL,
         };
         match step {
@@ -102,7 +108,8 @@ impl Side {
             }
             Step::Set(at, fence) => {
                 let (value, fence) = (Bytes::from(vec![fence]), Fence::new(u64::from(fence)));
-                let set = self.store.guarded_set(&targets()[at], fence, value, TTL);
+                let targets = targets();
+                let set = self.store.guarded_set(&targets[at], fence, value, TTL);
                 match set.await {
                     Ok(GuardedSet::Fenced { current }) => format!("fenced by {current}"),
                     other => format!("{other:?}"),

@@ -209,6 +209,8 @@ async fn n_ps_8_a_page_is_not_read_one_by_one() {
         let new = NewProcess::new(format!("p{number}"), "k");
         store.create(&new, operation(1)).await.expect("an answer");
     }
+    // From here on the server knows the script of a page.
+    store.list(Listing::Unclaimed, None).await.expect("a page");
     trips();
     for listing in [Listing::Active, Listing::Unclaimed, Listing::ByKind("k")] {
         let page = store.list(listing, None).await.expect("a page");

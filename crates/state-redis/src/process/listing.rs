@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use futures_util::future::try_join_all;
 use redis_client::{Key, Operation, Script, redis};
 use state_core::{
-    Classified as _, ErrorKind,
-    process::{InvalidCursor, Listing, PageCursor, ProcessError, ProcessPage},
+    BackendError, Classified as _, ErrorKind,
+    process::{InvalidCursor, Listing, PageCursor, ProcessError, ProcessHeader, ProcessPage},
 };
 
 use super::{keys::ShardKeys, record, store::Inner};
@@ -143,22 +143,27 @@ async fn headers(
             _ => member,
         })
         .collect();
-    // Asked all at once, they go out together on the connections that calls share.
-    let asked = ids.iter().map(|id| async move {
-        let key = keys.record(id).map_err(too_long(NAME))?;
-        let command = record::header_command(&key);
-        let operation = Operation::read(NAME);
-        let answer = inner
-            .client
-            .query::<redis::Value>(operation, &key, &command);
-        match answer.await.map_err(backend) {
-            Ok(answer) => Ok(record::header(id, answer)),
-            // The record is of another type: its own fault, not the page's.
-            Err(error) if error.kind() == ErrorKind::Unexpected => Ok(Err(record::Unreadable)),
-            Err(error) => Err(error),
+    let records: Result<Vec<Key>, _> = ids.iter().map(|id| keys.record(id)).collect();
+    let records = records.map_err(too_long(NAME))?;
+    let commands = records.iter().map(record::header_command).collect();
+    // The members are not empty, and all records of a shard share a slot.
+    let together = inner
+        .client
+        .read_together(Operation::read(NAME), &records[0], commands);
+    let headers: Vec<_> = match together.await.map_err(backend) {
+        Ok(answers) => {
+            let headers = ids.iter().zip(answers);
+            headers
+                .map(|(id, answer)| record::header(id, answer))
+                .collect()
         }
-    });
-    for (id, header) in ids.iter().zip(try_join_all(asked).await?) {
+        // One of them is of another type: its own fault, not the page's.
+        Err(error) if error.kind() == ErrorKind::Unexpected => {
+            one_by_one(inner, &ids, &records).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    for (id, header) in ids.iter().zip(headers) {
         match header {
             Ok(Some(header)) => page.items.push(header),
             // An ended process may be gone between the two steps.
@@ -167,4 +172,22 @@ async fn headers(
         }
     }
     Ok(())
+}
+
+/// Reads each header by itself, so that one that cannot be read does not hide the others.
+async fn one_by_one(
+    inner: &Inner,
+    ids: &[&str],
+    records: &[Key],
+) -> Result<Vec<Result<Option<ProcessHeader>, record::Unreadable>>, BackendError> {
+    let asked = ids.iter().zip(records).map(|(id, key)| async move {
+        let (operation, command) = (Operation::read(NAME), record::header_command(key));
+        let answer = inner.client.query::<redis::Value>(operation, key, &command);
+        match answer.await.map_err(backend) {
+            Ok(answer) => Ok(record::header(id, answer)),
+            Err(error) if error.kind() == ErrorKind::Unexpected => Ok(Err(record::Unreadable)),
+            Err(error) => Err(error),
+        }
+    });
+    try_join_all(asked).await
 }
