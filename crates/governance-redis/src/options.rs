@@ -55,7 +55,8 @@ pub enum Strictness {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// No.
+    /// No. Small documents need none: what is not compressed is stored without the names of its
+    /// fields and without what it says twice.
     Off,
     /// With zstd, from so many bytes on.
     Zstd {
