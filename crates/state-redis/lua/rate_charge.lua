@@ -13,48 +13,43 @@
 -- hash: w number of the window, c had in it, p had in the one before. Products are compared, not
 -- quotients, and stay below 2^53.
 
-local call = redis.call
+local call, format = redis.call, string.format
 local cost = tonumber(ARGV[1])
 if not (cost and cost >= 0 and cost % 1 == 0) then
   return redis.error_reply('ERR invalid cost')
 end
-for i = 2, #ARGV, 3 do
-  local unit, most = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  if not (unit and unit >= 1 and unit % 1 == 0 and most and most >= 1 and most % 1 == 0) then
-    return redis.error_reply('ERR invalid limit')
-  end
-end
 
 local time = call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = time[1] * 1000000 + time[2]
 local reply, state, passes = {}, {}, true
 
+-- a and b are whole, a is not negative.
 local function quotient(a, b)
-  return (a - math.fmod(a, b)) / b
+  return (a - a % b) / b
 end
 
 for i = 1, #KEYS do
-  local kind = ARGV[i * 3 - 1]
-  local unit, most = tonumber(ARGV[i * 3]), tonumber(ARGV[i * 3 + 1])
-  local at = (i - 1) * 4
-  local verdict, retry = 0, 0
+  local kind, unit, most = ARGV[i * 3 - 1], tonumber(ARGV[i * 3]), tonumber(ARGV[i * 3 + 1])
+  if not (unit and unit >= 1 and unit % 1 == 0 and most and most >= 1 and most % 1 == 0) then
+    return redis.error_reply('ERR invalid limit')
+  end
+  local verdict, retry, room, reset = 0, 0, 0, 0
   if cost > most then
     verdict = 2
   end
   if kind == 'g' then
-    local due = math.max(tonumber(call('GET', KEYS[i]) or 0) or 0, now)
-    local window = most * unit
-    if verdict == 0 then
-      retry = math.max(due + cost * unit - now - window, 0)
-      if retry > 0 then
-        verdict = 1
-      end
+    local due = tonumber(call('GET', KEYS[i]) or 0) or 0
+    if due < now then
+      due = now
     end
-    state[i] = due
-    reply[at + 2] = quotient(math.max(now + window - due, 0), unit)
-    reply[at + 4] = due - now
+    room = now + most * unit - due
+    if verdict == 0 and cost * unit > room then
+      verdict, retry = 1, cost * unit - room
+    end
+    reset = due - now
+    state[i] = {unit, most, due}
   else
-    local index, elapsed = quotient(now, unit), math.fmod(now, unit)
+    local index, elapsed = quotient(now, unit), now % unit
     local stored = call('HMGET', KEYS[i], 'w', 'c', 'p')
     local known, count, before = tonumber(stored[1] or -2), tonumber(stored[2] or 0), tonumber(stored[3] or 0)
     if known == index - 1 then
@@ -68,7 +63,8 @@ for i = 1, #KEYS do
     end
     local left = unit - elapsed
     local used = before * left + count * unit
-    if verdict == 0 and used + cost * unit > most * unit then
+    room = most * unit - used
+    if verdict == 0 and cost * unit > room then
       verdict = 1
       if count + cost <= most then
         local into = math.max(unit - quotient((most - cost - count) * unit, math.max(before, 1)), 0)
@@ -79,12 +75,11 @@ for i = 1, #KEYS do
         retry = left
       end
     end
-    state[i] = {index, count, before, left}
-    reply[at + 2] = quotient(math.max(most * unit - used, 0), unit)
-    reply[at + 4] = (count == 0 and before == 0) and 0 or ((count > 0 and slides) and left + unit or left)
+    state[i] = {unit, most, index, count, before, left}
+    reset = (count == 0 and before == 0) and 0 or ((count > 0 and slides) and left + unit or left)
   end
-  reply[at + 1] = verdict
-  reply[at + 3] = retry
+  local at = i * 4
+  reply[at - 3], reply[at - 2], reply[at - 1], reply[at] = verdict, quotient(math.max(room, 0), unit), retry, reset
   passes = passes and verdict == 0
 end
 if not passes or cost == 0 then
@@ -92,22 +87,20 @@ if not passes or cost == 0 then
 end
 
 for i = 1, #KEYS do
-  local kind = ARGV[i * 3 - 1]
-  local unit, most = tonumber(ARGV[i * 3]), tonumber(ARGV[i * 3 + 1])
-  local at = (i - 1) * 4
+  local kind, known = ARGV[i * 3 - 1], state[i]
+  local unit, most = known[1], known[2]
+  local room, reset
   if kind == 'g' then
-    local due = state[i] + cost * unit
-    call('SET', KEYS[i], string.format('%.0f', due), 'PX', string.format('%.0f', math.ceil((due - now) / 1000)))
-    reply[at + 2] = quotient(math.max(now + most * unit - due, 0), unit)
-    reply[at + 4] = due - now
+    local due = known[3] + cost * unit
+    room, reset = now + most * unit - due, due - now
+    call('SET', KEYS[i], format('%.0f', due), 'PX', format('%.0f', math.ceil(reset / 1000)))
   else
-    local index, count, before, left = state[i][1], state[i][2] + cost, state[i][3], state[i][4]
-    local life = kind == 's' and left + unit or left
-    call('HSET', KEYS[i], 'w', string.format('%.0f', index), 'c', string.format('%.0f', count),
-      'p', string.format('%.0f', before))
-    call('PEXPIRE', KEYS[i], string.format('%.0f', math.ceil(life / 1000)))
-    reply[at + 2] = quotient(math.max(most * unit - before * left - count * unit, 0), unit)
-    reply[at + 4] = life
+    local index, count, before, left = known[3], known[4] + cost, known[5], known[6]
+    room, reset = most * unit - before * left - count * unit, kind == 's' and left + unit or left
+    call('HSET', KEYS[i], 'w', format('%.0f', index), 'c', format('%.0f', count), 'p', format('%.0f', before))
+    call('PEXPIRE', KEYS[i], format('%.0f', math.ceil(reset / 1000)))
   end
+  local at = i * 4
+  reply[at - 2], reply[at] = quotient(math.max(room, 0), unit), reset
 end
 return reply

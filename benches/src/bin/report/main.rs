@@ -8,6 +8,7 @@ mod interleave;
 mod memory;
 mod outcome;
 mod redis;
+mod state;
 
 use std::io::{self, Write as _};
 
@@ -22,6 +23,8 @@ enum Subject {
     Memory,
     /// The provider in Redis.
     Redis,
+    /// What applications keep beside: cache, sessions, rate limits, locks, processes, events.
+    State,
 }
 
 impl Subject {
@@ -29,11 +32,13 @@ impl Subject {
         self,
         requests: usize,
         redis: &redis::Choice,
+        state: &state::Choice,
         outcome: &mut Outcome,
     ) -> anyhow::Result<()> {
         match self {
             Self::Memory => memory::measure(requests, outcome),
             Self::Redis => redis::measure(requests, redis, outcome),
+            Self::State => state::measure(redis.url(), state, outcome),
         }
     }
 }
@@ -49,6 +54,8 @@ struct Arguments {
     requests: u64,
     #[command(flatten)]
     redis: redis::Choice,
+    #[command(flatten)]
+    state: state::Choice,
     /// Print one JSON object as the last line.
     #[arg(long)]
     json: bool,
@@ -63,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     };
     let mut outcome = Outcome::default();
     for subject in subjects {
-        subject.measure(requests, &arguments.redis, &mut outcome)?;
+        subject.measure(requests, &arguments.redis, &arguments.state, &mut outcome)?;
     }
     let mut out = io::stdout().lock();
     outcome.print(&mut out)?;

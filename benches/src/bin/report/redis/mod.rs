@@ -9,8 +9,8 @@ mod get;
 mod inbox;
 mod origin;
 mod pages;
-mod pairs;
-mod place;
+pub(crate) mod pairs;
+pub(crate) mod place;
 mod stock;
 mod throughput;
 mod update;
@@ -35,6 +35,13 @@ pub(crate) struct Choice {
     /// Measure only these pages of Redis.
     #[arg(long, value_delimiter = ',')]
     cases: Vec<String>,
+}
+
+impl Choice {
+    /// The server somebody named.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.redis_url.as_deref()
+    }
 }
 
 /// A part of what is measured.
@@ -66,7 +73,7 @@ pub(crate) fn measure(requests: usize, choice: &Choice, outcome: &mut Outcome) -
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let place = Place::open(choice.redis_url.as_deref()).await?;
+        let place = Place::open(choice.url()).await?;
         let measured = measure_on(&place, requests, choice, outcome).await;
         place.clean().await?;
         measured
