@@ -542,7 +542,7 @@ async fn a_failed_build_leaves_nothing_open() {
 }
 
 #[tokio::test]
-async fn two_instances_keep_apart() {
+async fn t_cl_2_two_instances_keep_apart() {
     let server = Server::start(Persistence::None).await;
     let name = redis_client::InstanceName::new("other").unwrap();
     let one = connect(config(server.url(), "apart").database(1)).await;
