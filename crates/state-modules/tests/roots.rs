@@ -1,4 +1,5 @@
 //! What is configured is what is used: the backend of a root is where its capabilities keep things.
+#![allow(clippy::unwrap_used, reason = "what fails is a failing test")]
 
 use std::time::Duration;
 
