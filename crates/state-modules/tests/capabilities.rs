@@ -11,7 +11,7 @@ use state_core::{
     lock::LockOptions,
     process::{NewProcess, ProcessOptions},
     rate_limit::{Limit, LimiterOptions, OnError, Rule},
-    session::{Created, NewSession, SessionKeys, SessionOptions},
+    session::{Created, Found, NewSession, Reason, SessionKeys, SessionOptions, Sessions},
 };
 use state_modules::{Backend, NamedTokens, Root, Settings, modules};
 
@@ -306,6 +306,52 @@ fn secrets_of_sessions_are_long_enough() {
         read(long, "short"),
         variable("REDIS_SESSION_HASH_KEY_PREVIOUS")
     );
+}
+
+/// Whether an id opens anything right after it was replaced by rotation.
+async fn works_after_rotation(sessions: &Sessions) -> bool {
+    let created = sessions.create(NewSession::new("data")).await.unwrap();
+    let Created::Created { id, session } = created else {
+        panic!("{created:?}");
+    };
+    let made = sessions.regenerate(&session, Reason::Rotation, None).await;
+    made.unwrap();
+    let found = sessions.load(&id.expose()).await.unwrap();
+    matches!(found, Found::Live(session) if session.by_old_id)
+}
+
+#[tokio::test]
+async fn replaced_ids_of_sessions_work_as_long_as_is_set() {
+    let server = server().await;
+    for (grace, works) in [("", false), ("0s", false), ("20s", true)] {
+        for backend in [Backend::Memory, redis_backend(server.url())] {
+            let settings = read(&[
+                ("REDIS_BACKEND", "memory"),
+                (
+                    "REDIS_SESSION_HASH_KEY",
+                    "32 bytes or more, from a secret store",
+                ),
+                ("REDIS_SESSION_REGENERATE_GRACE", grace),
+            ])
+            .unwrap();
+            let tokens = NamedTokens::default();
+            let namespace = Namespace::new("app").unwrap();
+            let keys = settings.session_keys.unwrap();
+            let root = Root::builder()
+                .module(modules::instance(&tokens, backend))
+                .module(modules::session(&tokens, namespace, keys, settings.session))
+                .build()
+                .unwrap();
+            let sessions = root.get(&tokens.session).await.unwrap();
+            assert_eq!(works_after_rotation(&sessions).await, works, "{grace}");
+            root.close(SOON).await.unwrap();
+        }
+    }
+    let longer = read(&[
+        ("REDIS_BACKEND", "memory"),
+        ("REDIS_SESSION_REGENERATE_GRACE", "61s"),
+    ]);
+    assert_eq!(longer.unwrap_err(), ["REDIS_SESSION_REGENERATE_GRACE"]);
 }
 
 #[test]

@@ -4,13 +4,25 @@ use std::time::Duration;
 
 use state_core::{
     Capability,
-    session::{Created, Found, NewSession, Reason, Regenerated, Saved, SessionError},
+    session::{
+        Created, Found, NewSession, Reason, Regenerated, Saved, SessionError, SessionOptions,
+    },
 };
 
 use super::trial::{AGE, IDLE, MOST, SessionTrial};
 
 /// Where the cases are written.
 pub const SOURCE: &str = include_str!("lives.rs");
+
+/// Sessions that end soon.
+#[must_use]
+pub fn options() -> SessionOptions {
+    SessionOptions::default()
+        .idle(IDLE)
+        .max_age(AGE)
+        .max_bytes(1_000)
+        .max_per_user(MOST)
+}
 
 fn of(user: &str) -> NewSession {
     NewSession::new("data").user(user)
@@ -66,7 +78,7 @@ pub async fn n_se_6_saves_do_not_overwrite_each_other(trial: &SessionTrial) {
 }
 
 /// A logout is not undone by a request that was under way.
-pub async fn t_se_1_ended_session_stays_ended(trial: &SessionTrial) {
+pub async fn n_se_3_save_of_an_ended_session_is_lost(trial: &SessionTrial) {
     let (cookie, session) = trial.login(of("alice")).await;
     assert!(trial.sessions.delete(&session).await.expect("an answer"));
     assert!(!trial.sessions.delete(&session).await.expect("an answer"));

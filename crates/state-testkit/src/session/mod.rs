@@ -1,6 +1,8 @@
 //! The suite of `state_core::session`.
 
+pub mod grace;
 pub mod lives;
+pub mod races;
 mod trial;
 
 pub use trial::{SessionHarness, SessionParts, SessionTrial};
@@ -31,7 +33,7 @@ macro_rules! session_cases {
                 created_session_is_loaded,
                 what_is_no_id_is_gone,
                 n_se_6_saves_do_not_overwrite_each_other,
-                t_se_1_ended_session_stays_ended,
+                n_se_3_save_of_an_ended_session_is_lost,
                 idle_session_ends,
                 used_session_lives_to_its_age,
                 new_id_opens_and_the_old_one_does_not,
@@ -45,6 +47,27 @@ macro_rules! session_cases {
                 rotated_keys_open_old_sessions,
                 large_data_is_refused,
                 each_outcome_is_observed_once,
+            }
+            grace {
+                replaced_id_leads_to_the_session,
+                change_of_rights_leaves_no_old_id,
+                replaced_id_stops_by_itself,
+                what_began_before_a_rotation_goes_on,
+                end_by_an_old_id_ends_the_session,
+                end_of_the_session_ends_old_ids,
+                revocation_reaches_old_ids_and_spares_by_them,
+                old_id_does_not_become_a_new_one,
+                rotation_again_and_again_is_followed,
+                session_by_an_old_id_becomes_a_users,
+                list_has_no_old_ids,
+            }
+            races {
+                n_se_1_create_does_not_overwrite,
+                n_se_2_search_for_an_id_ends,
+                n_se_4_time_is_the_backends,
+                n_se_8_logout_elsewhere_is_seen_at_once,
+                t_se_1_logout_and_save_at_once,
+                t_se_2_revocation_and_logins_at_once,
             }
         }
     };
@@ -63,7 +86,8 @@ macro_rules! emit_session_tests {
             fn $case() {
                 $crate::suite::run_stepwise(async {
                     let harness = super::session_harness();
-                    let trial = $crate::session::SessionTrial::begin(&harness).await;
+                    let trial = $crate::session::SessionTrial::begin(
+&harness, $crate::session::$group::options()).await;
                     $crate::session::$group::$case(&trial).await;
                 });
             })+
@@ -89,7 +113,8 @@ macro_rules! emit_session_turns {
                 let harness = $harness;
                 $($(
                     println!("{}::{}", stringify!($group), stringify!($case));
-                    let trial = $crate::session::SessionTrial::begin(&harness).await;
+                    let trial = $crate::session::SessionTrial::begin(
+&harness, $crate::session::$group::options()).await;
                     $crate::session::$group::$case(&trial).await;
                 )+)+
             });

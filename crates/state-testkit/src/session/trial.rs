@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use state_core::{
-    Clock, OsEntropy,
+    Clock, Entropy, OsEntropy,
     session::{
         Created, Found, NewSession, Session, SessionKeys, SessionOptions, SessionStore, Sessions,
     },
@@ -57,17 +57,12 @@ const SECRET: &[u8] = b"the first secret, 32 bytes or more";
 const NEXT: &[u8] = b"the second secret, 32 bytes or more";
 
 impl SessionTrial {
-    /// A trial on a fresh store.
-    pub async fn begin(harness: &dyn SessionHarness) -> Self {
-        let options = SessionOptions::default()
-            .idle(IDLE)
-            .max_age(AGE)
-            .max_bytes(1_000)
-            .max_per_user(MOST);
+    /// A trial on a fresh store with these settings.
+    pub async fn begin(harness: &dyn SessionHarness, options: SessionOptions) -> Self {
         let parts = harness.fresh(options).await;
         let observer = RecordingObserver::new();
         let keys = SessionKeys::new(SECRET).expect("long enough");
-        let sessions = front(&parts, &observer, keys);
+        let sessions = front(&parts, &observer, keys, &Front::default());
         Self {
             parts,
             observer,
@@ -75,10 +70,17 @@ impl SessionTrial {
         }
     }
 
+    /// Another front of the same secret.
+    pub(super) fn front(&self, like: &Front) -> Sessions {
+        let keys = SessionKeys::new(SECRET).expect("long enough");
+        front(&self.parts, &self.observer, keys, like)
+    }
+
     /// A front with the next secret, that still knows the first.
     pub(super) fn rotated(&self) -> Sessions {
         let keys = SessionKeys::new(NEXT).and_then(|keys| keys.previous(SECRET));
-        front(&self.parts, &self.observer, keys.expect("long enough"))
+        let keys = keys.expect("long enough");
+        front(&self.parts, &self.observer, keys, &Front::default())
     }
 
     pub(super) async fn pass(&self, time: Duration) {
@@ -105,12 +107,26 @@ impl SessionTrial {
     }
 }
 
-fn front(parts: &SessionParts, observer: &RecordingObserver, keys: SessionKeys) -> Sessions {
+/// What a front has that is not as usual.
+#[derive(Default)]
+pub(super) struct Front {
+    pub(super) clock: Option<Arc<dyn Clock>>,
+    pub(super) entropy: Option<Arc<dyn Entropy>>,
+}
+
+fn front(
+    parts: &SessionParts,
+    observer: &RecordingObserver,
+    keys: SessionKeys,
+    like: &Front,
+) -> Sessions {
+    let clock = like.clock.as_ref().unwrap_or(&parts.clock);
+    let entropy = like.entropy.clone();
     Sessions::observed(
         Arc::clone(&parts.store),
         keys,
-        Arc::clone(&parts.clock),
-        Arc::new(OsEntropy),
+        Arc::clone(clock),
+        entropy.unwrap_or_else(|| Arc::new(OsEntropy)),
         Arc::new(observer.clone()),
     )
 }
