@@ -8,10 +8,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Parts};
 use state_core::rate_limit::{Decision, RateLimitFields, RateLimiter, Rule};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::problem::problem;
 
 type Subject = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
@@ -142,19 +144,11 @@ fn put<R>(response: &mut Response<R>, name: &'static str, value: &str) {
     }
 }
 
-/// A problem document, as in RFC 9457.
 fn refusal<R: From<String>>(decision: &Decision) -> Response<R> {
     let detail = if decision.retry_after.is_zero() {
         "The call asks for more than is ever allowed at once."
     } else {
         "There were too many calls. Repeat it after the time in Retry-After."
     };
-    let body = format!(
-        r#"{{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"{detail}"}}"#
-    );
-    let mut response = Response::new(R::from(body));
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    let problem = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, problem);
-    response
+    problem(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", detail)
 }

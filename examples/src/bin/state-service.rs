@@ -1,10 +1,14 @@
-//! A service on axum with a cache and a rate limit. It starts on memory, and on Redis with one
-//! option; several of them on one Redis share both.
+//! A service on axum with a cache, rate limits and sessions. It starts on memory, and on Redis with
+//! one option and a secret; several of them on one Redis share all three.
 //!
 //! ```console
-//! cargo run -p examples --bin state-service -- --listen 127.0.0.1:8080
-//! cargo run -p examples --bin state-service -- --backend redis --redis-url redis://localhost:6379
+//! cargo run -p examples --bin state-service -- --listen 127.0.0.1:8080 --password sesame
 //! curl -i localhost:8080/places/lisbon
+//! curl -ic jar localhost:8080/login --json '{"name":"alice","password":"sesame"}'
+//! curl -ib jar localhost:8080/me
+//!
+//! export REDIS_SESSION_HASH_KEY="$(openssl rand -base64 32)"
+//! cargo run -p examples --bin state-service -- --backend redis --redis-url redis://localhost:6379
 //! ```
 
 use std::{
@@ -18,24 +22,27 @@ use std::{
 
 use anyhow::Context as _;
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{ConnectInfo, Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use redis_client::{Config, Status};
 use serde::{Deserialize, Serialize};
 use state_core::{
-    Capability, Namespace,
+    Capability, Entropy as _, Namespace, OsEntropy,
     cache::{Cache, CacheOptions, LoadOptions},
     event::EventOptions,
     rate_limit::{Limit, LimiterOptions, Rule},
+    session::{SessionKeys, SessionOptions},
 };
 use state_modules::{Backend, Health, NamedTokens, Root, modules};
-use state_tower::{RateLimitLayer, TrustedProxies};
+use state_tower::{
+    RateLimitLayer, RequestSession, RequestSessionError, SessionLayer, TrustedProxies,
+};
 use tokio::net::TcpListener;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -50,7 +57,7 @@ struct Arguments {
     /// Where to listen; port 0 takes any.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// What cache and rate limit are kept on.
+    /// What cache, rate limits and sessions are kept on.
     #[arg(long, value_enum, default_value = "memory")]
     backend: Kind,
     /// The server, with `--backend redis`. Left out, the `REDIS_*` variables say it.
@@ -62,6 +69,12 @@ struct Arguments {
     /// Calls a minute and caller.
     #[arg(long, default_value_t = 60)]
     calls_per_minute: u64,
+    /// Logins a minute and caller, those that fail included.
+    #[arg(long, default_value_t = 10)]
+    logins_per_minute: u64,
+    /// Everybody's password. Left out, nobody can log in.
+    #[arg(long)]
+    password: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     #[arg(long)]
     trust_proxy: Vec<String>,
@@ -82,6 +95,19 @@ impl Arguments {
         let config = Config::builder().address(url).key_prefix(&self.key_prefix);
         Ok(Backend::redis(config.ping_on_build(true).build()?))
     }
+
+    /// What ids of sessions are hashed with. On Redis every instance needs the same; in memory it
+    /// is made up, as no session outlives the process.
+    fn session_keys(&self) -> anyhow::Result<SessionKeys> {
+        const SECRET: &str = "REDIS_SESSION_HASH_KEY";
+        if let Kind::Memory = self.backend {
+            let mut secret = [0; SessionKeys::MIN_BYTES];
+            OsEntropy.fill(&mut secret)?;
+            return Ok(SessionKeys::new(&secret)?);
+        }
+        let secret = std::env::var(SECRET).with_context(|| format!("{SECRET} is not set"))?;
+        SessionKeys::new(secret.as_bytes()).context(SECRET)
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,6 +124,7 @@ struct Service {
     cache: Cache,
     health: Health,
     database: Database,
+    password: Option<Arc<str>>,
 }
 
 impl Service {
@@ -154,6 +181,55 @@ async fn write(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize)]
+struct Login {
+    name: String,
+    password: String,
+}
+
+/// Logs in. A program has a directory of people and hashes of their passwords here, which take
+/// time: that is what the login begins before.
+async fn log_in(
+    State(service): State<Service>,
+    Extension(session): Extension<RequestSession>,
+    Json(login): Json<Login>,
+) -> Result<StatusCode, Trouble> {
+    let begun = session.begin_login().await?;
+    let is_right = service.password.as_deref() == Some(login.password.as_str());
+    if !is_right || !(1..=64).contains(&login.name.len()) {
+        return Ok(StatusCode::UNAUTHORIZED);
+    }
+    match session.finish_login(begun, &login.name).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(RequestSessionError::Revoked) => Ok(StatusCode::UNAUTHORIZED),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Who is logged in, and how often that was asked.
+async fn me(Extension(session): Extension<RequestSession>) -> Result<Response, Trouble> {
+    let Some(name) = session.user().await? else {
+        return Ok(StatusCode::UNAUTHORIZED.into_response());
+    };
+    let asked = session.get::<u64>("asked").await?.unwrap_or_default() + 1;
+    session.insert("asked", &asked).await?;
+    Ok(Json(serde_json::json!({ "name": name, "asked": asked })).into_response())
+}
+
+async fn log_out(Extension(session): Extension<RequestSession>) -> Result<StatusCode, Trouble> {
+    session.log_out().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Logs out everywhere: on every device, and where a login is under way.
+async fn everywhere(Extension(session): Extension<RequestSession>) -> Result<StatusCode, Trouble> {
+    Ok(if session.revoke_all().await? {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::UNAUTHORIZED
+    })
+}
+
 async fn ready(State(service): State<Service>) -> Response {
     let readiness = service.health.readiness().await;
     let status = match readiness.status {
@@ -178,26 +254,52 @@ async fn put_together(arguments: &Arguments) -> anyhow::Result<(Root, Router)> {
             CacheOptions::default(),
         ))
         .module(modules::rate_limit(&tokens, LimiterOptions::default()))
+        .module(modules::session(
+            &tokens,
+            Namespace::new("people")?,
+            arguments.session_keys()?,
+            SessionOptions::default(),
+        ))
         .module(modules::health(
             &tokens,
-            vec![Capability::Cache, Capability::RateLimit],
+            vec![
+                Capability::Cache,
+                Capability::RateLimit,
+                Capability::Session,
+            ],
         ))
         .build()?;
     let service = Service {
         cache: (*root.get(&tokens.cache).await?).clone(),
         health: (*root.get(&tokens.health).await?).clone(),
         database: Arc::default(),
+        password: arguments.password.as_deref().map(Into::into),
     };
-    let limit = Limit::new(arguments.calls_per_minute, Duration::from_secs(60))?;
     let limiter = (*root.get(&tokens.rate_limit).await?).clone();
-    let proxies = TrustedProxies::new(&arguments.trust_proxy)?;
-    let limited = RateLimitLayer::new(limiter, Rule::new("calls", limit)?, move |call| {
-        let peer = call.extensions.get::<ConnectInfo<SocketAddr>>()?;
-        Some(proxies.client(peer.ip(), &call.headers).subject())
-    });
-    let router = Router::new()
+    let proxies = Arc::new(TrustedProxies::new(&arguments.trust_proxy)?);
+    let limited = |name: &str, quantity: u64| -> anyhow::Result<_> {
+        let limit = Limit::new(quantity, Duration::from_secs(60))?;
+        let (limiter, proxies) = (limiter.clone(), Arc::clone(&proxies));
+        let rule = Rule::new(name, limit)?;
+        Ok(RateLimitLayer::new(limiter, rule, move |call| {
+            let peer = call.extensions.get::<ConnectInfo<SocketAddr>>()?;
+            Some(proxies.client(peer.ip(), &call.headers).subject())
+        }))
+    };
+    let places = Router::new()
         .route("/places/{id}", get(read).put(write))
-        .layer(limited)
+        .layer(limited("calls", arguments.calls_per_minute)?);
+    let people = Router::new()
+        .route("/login", post(log_in))
+        .layer(limited("logins", arguments.logins_per_minute)?)
+        .route("/me", get(me))
+        .route("/logout", post(log_out))
+        .route("/everywhere", post(everywhere))
+        .layer(SessionLayer::new(
+            (*root.get(&tokens.session).await?).clone(),
+        ));
+    let router = places
+        .merge(people)
         .route("/health/live", get(|| async { StatusCode::OK }))
         .route("/health/ready", get(ready))
         .with_state(service);
