@@ -270,7 +270,9 @@ impl RequestSession {
                     state.begin(id, session);
                     return Ok(());
                 }
-                Regenerated::Conflict { .. } => self.read_again(&mut state).await?,
+                Regenerated::Conflict { .. } | Regenerated::Moved => {
+                    self.read_again(&mut state).await?;
+                }
                 // A login needs no session of before.
                 Regenerated::Lost => state.held = Held::Nobody,
                 Regenerated::Revoked => return Err(RequestSessionError::Revoked),
