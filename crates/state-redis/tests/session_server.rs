@@ -15,7 +15,7 @@ use state_core::{
 };
 use state_redis::session::RedisSessions;
 
-use crate::support::{check_keys, client, server};
+use crate::support::{ServerTime, check_keys, client, server};
 
 const SECRET: &[u8] = b"hunter2-hunter2-hunter2-hunter2-hunter2";
 
@@ -121,6 +121,32 @@ async fn t_se_4_a_load_is_one_trip_and_mostly_writes_nothing() {
             .iter()
             .all(|command| !["HSET", "PEXPIRE"].contains(&&*command.words[0]))
     );
+}
+
+#[tokio::test]
+async fn t_se_4_use_is_noted_once_in_a_part_of_the_idle_time_at_any_rate() {
+    let server = server().await;
+    let client = client(server.url()).await;
+    let time = ServerTime(client.clone());
+    // Noted once in a second.
+    let idle = SessionOptions::default().idle(Duration::from_secs(10));
+    let sessions = sessions(client, idle);
+    let (cookie, session) = login(&sessions, NewSession::new("d").user("alice")).await;
+    let monitor = Monitor::start(&server).await;
+    let since = session.created.as_micros();
+    let mut loads = 0;
+    while loads < 200 || time.micros().await < since + 1_100_000 {
+        assert!(matches!(sessions.load(&cookie).await, Ok(Found::Live(_))));
+        loads += 1;
+    }
+    assert!(matches!(sessions.load(&cookie).await, Ok(Found::Live(_))));
+    let seconds = (time.micros().await - since) / 1_000_000;
+    let recording = monitor.finish(&server).await;
+    let commands = recording.commands().iter();
+    let notes = commands
+        .filter(|command| command.words[0] == "HSET")
+        .count() as u64;
+    assert!((1..=seconds).contains(&notes), "{notes} in {seconds} s");
 }
 
 #[tokio::test]

@@ -162,7 +162,8 @@ impl Sessions {
     /// # Errors
     ///
     /// [`SessionError::Backend`] when the backend does not answer and the options say
-    /// [`OnError::Closed`]. Whoever calls is not logged in then.
+    /// [`OnError::Closed`]. Whoever calls is not logged in then. [`SessionError::Contended`] for an
+    /// id that was replaced again and again within the grace.
     ///
     /// # Cancel safety
     ///
@@ -197,10 +198,7 @@ impl Sessions {
         let hash = self.0.keys.hash(&id);
         let (at, target) = self.load_at(&hash).await?;
         Ok(match target {
-            Target::Live(record) => Found::Live(Session {
-                by_old_id: at != hash,
-                ..session(at, record)
-            }),
+            Target::Live(record) => Found::Live(found_at(at, &hash, record)),
             Target::Expired => Found::Expired,
             Target::Revoked => Found::Revoked,
             // What an old id led to is over: nothing of this id is stored elsewhere.
@@ -234,15 +232,11 @@ impl Sessions {
             return Ok(None);
         };
         if at != previous {
-            // The session is that of a newer id, which this one does not know the new place of.
-            return Ok(Some(Session {
-                by_old_id: true,
-                ..session(at, record)
-            }));
+            return Ok(Some(found_at(at, &hash, record)));
         }
-        let change = Change::Nothing {
-            grace: Duration::ZERO,
-        };
+        // For requests under way that know it by its former place.
+        let grace = self.options().regenerate_grace;
+        let change = Change::Nothing { grace };
         let moved = self
             .0
             .store
@@ -252,8 +246,8 @@ impl Sessions {
             Target::Live(Moved::Moved(record)) => Some(session(hash, record)),
             // Another request moved it, or saved it there: it is where it belongs now, or will be
             // at the next request.
-            _ => match self.0.store.load(&hash).await? {
-                Target::Live(record) => Some(session(hash, record)),
+            _ => match self.load_at(&hash).await? {
+                (at, Target::Live(record)) => Some(found_at(at, &hash, record)),
                 _ => None,
             },
         })
@@ -586,6 +580,14 @@ impl Sessions {
             namespace: "",
             duration: Some(self.0.clock.now().saturating_since(since)),
         });
+    }
+}
+
+fn found_at(at: SessionHash, asked: &SessionHash, record: Record) -> Session {
+    let by_old_id = at != *asked;
+    Session {
+        by_old_id,
+        ..session(at, record)
     }
 }
 

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use state_core::session::{
-    Created, Found, NewSession, Reason, Regenerated, Saved, Session, SessionOptions,
+    Created, Found, NewSession, Reason, Regenerated, Saved, Session, SessionError, SessionOptions,
 };
 
-use super::trial::SessionTrial;
+use super::{races::stuck, trial::SessionTrial};
 
 /// Where the cases are written.
 pub const SOURCE: &str = include_str!("grace.rs");
 
 /// Long enough for the calls of a case.
-const GRACE: Duration = Duration::from_millis(1_500);
+const GRACE: Duration = Duration::from_millis(2_500);
 
 /// Sessions with a time for ids that were replaced.
 #[must_use]
@@ -232,6 +232,37 @@ pub async fn rotation_again_and_again_is_followed(trial: &SessionTrial) {
     for cookie in &cookies {
         assert_eq!(trial.load(cookie).await, Found::Gone);
     }
+    // But not for ever: that is refused, and nothing is ended.
+    let (old, mut session) = trial.login(of("alice")).await;
+    let first = session.clone();
+    for _ in 0..8 {
+        session = rotated(trial, &session).await.1;
+    }
+    let found = trial.sessions.load(&old).await;
+    assert!(matches!(found, Err(SessionError::Contended)), "{found:?}");
+    let ended = trial.sessions.delete(&first).await;
+    assert!(matches!(ended, Err(SessionError::Contended)), "{ended:?}");
+    assert!(trial.sessions.delete(&session).await.expect("an answer"));
+}
+
+/// A new secret moves the session; who was under way finds it.
+pub async fn rotated_keys_leave_old_ids_good(trial: &SessionTrial) {
+    let (old, session) = trial.login(of("alice")).await;
+    let (new, _) = rotated(trial, &session).await;
+    let next = trial.rotated();
+    for (cookie, by_old_id) in [(&new, false), (&old, true), (&new, false)] {
+        let found = next.load(cookie).await.expect("an answer");
+        assert!(
+            matches!(&found, Found::Live(session) if session.by_old_id == by_old_id),
+            "{found:?}"
+        );
+    }
+    // A logout by a process that still has the secret before.
+    assert!(trial.sessions.delete(&session).await.expect("an answer"));
+    for cookie in [&new, &old] {
+        let found = next.load(cookie).await.expect("an answer");
+        assert_eq!(found, Found::Gone);
+    }
 }
 
 /// A login by a request that was under way; no id from before is good for anything.
@@ -255,6 +286,22 @@ pub async fn session_by_an_old_id_becomes_a_users(trial: &SessionTrial) {
     for cookie in [&old, &new] {
         assert_eq!(trial.load(cookie).await, Found::Gone);
     }
+}
+
+/// A new session does not get it while it leads to another one.
+pub async fn n_se_1_place_of_an_old_id_is_taken(trial: &SessionTrial) {
+    let sessions = trial.front(&stuck().1);
+    let created = sessions.create(of("alice")).await.expect("an answer");
+    let Created::Created { id, session } = created else {
+        panic!("{created:?}");
+    };
+    let (_, made) = rotated(trial, &session).await;
+    let again = sessions.create(of("bob")).await;
+    assert!(matches!(again, Err(SessionError::IdExhausted)), "{again:?}");
+    assert_eq!(trial.live(&id.expose()).await.handle, made.handle);
+    let (_, other) = trial.login(of("bob")).await;
+    let again = sessions.regenerate(&other, Reason::Rotation, None).await;
+    assert!(matches!(again, Err(SessionError::IdExhausted)), "{again:?}");
 }
 
 /// One session is one entry, and its place is not free.

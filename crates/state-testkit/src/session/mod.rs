@@ -58,7 +58,9 @@ macro_rules! session_cases {
                 revocation_reaches_old_ids_and_spares_by_them,
                 old_id_does_not_become_a_new_one,
                 rotation_again_and_again_is_followed,
+                rotated_keys_leave_old_ids_good,
                 session_by_an_old_id_becomes_a_users,
+                n_se_1_place_of_an_old_id_is_taken,
                 list_has_no_old_ids,
             }
             races {
