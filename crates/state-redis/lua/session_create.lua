@@ -31,12 +31,12 @@ if user ~= '' then
     return {'REVOKED'}
   end
   created = math.max(now, cut + 1)
+  -- Sessions that ended by themselves are still in the index, and nobody may ever list it.
+  local over = call('ZRANGE', KEYS[3], '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, 100)
+  if #over > 0 then
+    call('ZREM', KEYS[3], unpack(over))
+  end
   if most > 0 then
-    -- What was ended is still in the index until it is looked through.
-    local over = call('ZRANGE', KEYS[3], '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, 100)
-    if #over > 0 then
-      call('ZREM', KEYS[3], unpack(over))
-    end
     local victims = 0
     for i = 9, #ARGV do
       if call('ZSCORE', KEYS[3], ARGV[i]) then

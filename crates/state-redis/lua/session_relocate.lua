@@ -74,6 +74,11 @@ if s[5] ~= '' then
   call('ZREM', KEYS[4], ARGV[1])
 end
 if user ~= '' then
+  -- As when a session is created.
+  local over = call('ZRANGE', KEYS[5], '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, 100)
+  if #over > 0 then
+    call('ZREM', KEYS[5], unpack(over))
+  end
   call('ZADD', KEYS[5], s[4], ARGV[2])
   call('PEXPIRE', KEYS[5], string.format('%.0f', math.max(age, call('PTTL', KEYS[5]))))
 end

@@ -1,7 +1,8 @@
 #!lua
 -- session.revoke_all 1
 --
--- Ends all sessions of a user that began until now, except one.
+-- Ends all sessions of a user that began until now, except one. One that was revoked before, or whose
+-- time is over, does not stay.
 --
 -- KEYS  revocations, then the session that stays, if there is one
 -- ARGV  1 user, 2 longest age in ms
@@ -13,13 +14,20 @@ if not (age and age >= 1 and age % 1 == 0) then
   return redis.error_reply('ERR invalid lifetime')
 end
 
-local there = KEYS[2] and call('HGET', KEYS[2], 'm')
-if there then
-  return {'THERE', there}
+local s = KEYS[2] and call('HMGET', KEYS[2], 'm', 'u', 'c', 'a') or {}
+if s[1] then
+  return {'THERE', s[1]}
 end
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local cut = math.max(now, tonumber(call('ZSCORE', KEYS[1], ARGV[1]) or 0) + 1)
+local before = tonumber(call('ZSCORE', KEYS[1], ARGV[1]) or 0)
+local cut = math.max(now, before + 1)
+local stays = false
+if s[2] == ARGV[1] then
+  -- Its begin is about to move, which would make it good again.
+  local created = tonumber(s[3])
+  stays = created > before and now < math.min(tonumber(s[4]), created + age * 1000)
+end
 -- A revocation matters as long as a session from before it can live.
 local over = call('ZRANGE', KEYS[1], '-inf', string.format('%.0f', now - age * 1000), 'BYSCORE', 'LIMIT', 0, 100)
 if #over > 0 then
@@ -27,7 +35,7 @@ if #over > 0 then
 end
 call('ZADD', KEYS[1], string.format('%.0f', cut), ARGV[1])
 call('PEXPIRE', KEYS[1], string.format('%.0f', age))
-if KEYS[2] and call('HGET', KEYS[2], 'u') == ARGV[1] then
+if stays then
   call('HSET', KEYS[2], 'c', string.format('%.0f', cut + 1))
 end
 return {'OK'}

@@ -4,6 +4,8 @@ mod caller;
 mod layer;
 mod problem;
 mod session;
+#[cfg(feature = "tower-sessions")]
+mod tower_sessions;
 
 pub use caller::{Caller, InvalidNetwork, TrustedProxies};
 pub use layer::{RateLimitLayer, RateLimitService};
@@ -11,3 +13,5 @@ pub use session::{
     InvalidCookie, RequestSession, RequestSessionError, SameSite, SessionCookie, SessionLayer,
     SessionService,
 };
+#[cfg(feature = "tower-sessions")]
+pub use tower_sessions::TowerSessionsStore;

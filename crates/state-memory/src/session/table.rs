@@ -250,10 +250,17 @@ impl Table {
         if let Some(to) = except.and_then(|hash| self.moved(hash, now)) {
             return Target::Moved(to);
         }
+        // Its begin is about to move, which would make one that is over good again.
+        let stays = except
+            .and_then(|hash| self.sessions.get(hash))
+            .is_some_and(|kept| {
+                kept.record.user.as_deref() == Some(user)
+                    && matches!(self.judge(kept, now), Standing::Live { .. })
+            });
         let cut = self.cuts.get(user).map_or(now, |cut| now.max(after(*cut)));
         self.cuts.insert(user.to_owned(), cut);
-        let spared = except.and_then(|hash| self.sessions.get_mut(hash));
-        if let Some(kept) = spared.filter(|kept| kept.record.user.as_deref() == Some(user)) {
+        let spared = except.filter(|_| stays);
+        if let Some(kept) = spared.and_then(|hash| self.sessions.get_mut(hash)) {
             kept.record.times.created = after(cut);
         }
         Target::Live(())
