@@ -57,7 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
     let live = || prop::sample::select(Status::LIVE.to_vec());
     let from = prop_oneof![
         3 => Just(Status::LIVE.to_vec()),
-        1 => prop::sample::subsequence(Status::ALL.to_vec(), 0..=Status::ALL.len()),
+        // The front never asks to go on from an end.
+        1 => prop::sample::subsequence(Status::LIVE.to_vec(), 0..=Status::LIVE.len()),
     ];
     let save = (
         id(),
