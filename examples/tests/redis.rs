@@ -287,13 +287,13 @@ fn a_server_that_cannot_be_used_is_told_with_what_to_do() {
         ),
         (
             &["--redis-url", &no_database],
-            "refuses the connection: DB index is out of range",
-            "redis.connect_failed",
+            "has no database of this number",
+            "redis.database_unknown",
         ),
         (
             &["--redis-url", one.url(), "--cluster"],
             "leave --cluster out",
-            "redis.",
+            "redis.not_a_cluster",
         ),
         (
             &["--redis-url", one.url(), "--sentinel-master", "main"],

@@ -107,6 +107,9 @@ impl Advice {
                 "no sentinel at {servers} knows a master {master:?} that serves: are these \
                  sentinels, and is that its name?"
             ),
+            (Topology::Cluster, Signal::NotACluster) => format!(
+                "{servers} is no node of a cluster: leave --cluster out if this is one server"
+            ),
             (
                 Topology::Cluster,
                 Signal::SlotUnserved
