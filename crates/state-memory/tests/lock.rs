@@ -7,7 +7,7 @@ use state_memory::{Faults, lock::MemoryLocks};
 use state_testkit::{
     VirtualClock, async_trait,
     lock::{LockHarness, LockParts},
-    lock_contract_tests,
+    lock_tests,
 };
 
 struct Memory;
@@ -25,7 +25,7 @@ impl LockHarness for Memory {
     }
 }
 
-lock_contract_tests!(Memory);
+lock_tests!(Memory);
 
 /// What has expired is nobody's, and does not stay for ever either.
 #[tokio::test]

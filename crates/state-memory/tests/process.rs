@@ -7,7 +7,7 @@ use state_memory::{Faults, process::MemoryProcesses};
 use state_testkit::{
     VirtualClock, async_trait,
     process::{ProcessHarness, ProcessParts},
-    process_contract_tests,
+    process_tests,
 };
 
 struct Memory;
@@ -26,4 +26,4 @@ impl ProcessHarness for Memory {
     }
 }
 
-process_contract_tests!(Memory);
+process_tests!(Memory);

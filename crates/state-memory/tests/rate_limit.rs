@@ -6,7 +6,7 @@ use state_memory::{Faults, rate_limit::MemoryRateLimits};
 use state_testkit::{
     VirtualClock, async_trait,
     rate_limit::{RateLimitHarness, RateLimitParts},
-    rate_limit_contract_tests,
+    rate_limit_tests,
 };
 
 struct Memory;
@@ -25,4 +25,4 @@ impl RateLimitHarness for Memory {
     }
 }
 
-rate_limit_contract_tests!(Memory);
+rate_limit_tests!(Memory);

@@ -7,7 +7,7 @@ use state_memory::{Faults, session::MemorySessions};
 use state_testkit::{
     VirtualClock, async_trait,
     session::{SessionHarness, SessionParts},
-    session_contract_tests,
+    session_tests,
 };
 
 struct Memory;
@@ -26,4 +26,4 @@ impl SessionHarness for Memory {
     }
 }
 
-session_contract_tests!(Memory);
+session_tests!(Memory);

@@ -7,27 +7,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use parking_lot::Mutex;
 use redis_client::Client;
 use redis_harness::Server;
-use state_core::{MonotonicClock, Namespace, process::ProcessOptions, session::SessionOptions};
-use state_redis::{
-    KEYS,
-    cache::RedisCacheStore,
-    event::RedisEventStore,
-    lock::{RedisLockOptions, RedisLocks},
-    process::RedisProcesses,
-    rate_limit::RedisRateLimits,
-    session::RedisSessions,
-};
+use state_redis::KEYS;
 use state_testkit::{
-    async_trait,
-    cache::Bench,
-    lock::{LockHarness, LockParts},
-    process::{ProcessHarness, ProcessParts},
-    rate_limit::{RateLimitHarness, RateLimitParts},
-    session::{SessionHarness, SessionParts},
+    async_trait, cache, event, lock, process, rate_limit, session,
+    session::SessionHarness,
     suite::{run, run_stepwise},
 };
 
-use crate::support::{ServerTime, check_keys, client, server};
+use crate::support::{Guard, On, Place, check_keys, client, server};
 
 /// One server for a whole suite. Every case has a prefix of its own; what it left is looked at when
 /// the next one begins, before it has ended by itself, and once more after the last.
@@ -38,28 +25,17 @@ struct Shared {
 }
 
 impl Shared {
-    async fn start() -> Self {
-        Self {
+    async fn start() -> Arc<On<Self>> {
+        Arc::new(On::new(Self {
             server: server().await,
             prefixes: Mutex::default(),
             seen: Mutex::default(),
-        }
+        }))
     }
 
     async fn check(&self, prefix: &str) {
         let seen = check_keys(&self.server, prefix).await;
         self.seen.lock().extend(seen);
-    }
-
-    async fn client(&self) -> Client {
-        let last = self.prefixes.lock().last().cloned();
-        if let Some(last) = last {
-            self.check(&last).await;
-        }
-        let client = client(self.server.url()).await;
-        let prefix = client.key_prefix().as_str().to_owned();
-        self.prefixes.lock().push(prefix);
-        client
     }
 
     /// Every pattern of the owner was there at some time, so what was checked was not nothing.
@@ -77,59 +53,16 @@ impl Shared {
 }
 
 #[async_trait]
-impl LockHarness for Shared {
-    async fn fresh(&self) -> LockParts {
-        let client = self.client().await;
-        let store = RedisLocks::new(client.clone(), RedisLockOptions::default());
-        LockParts {
-            store: Arc::new(store.expect("valid options")),
-            clock: Arc::new(MonotonicClock::new()),
-            passage: Arc::new(ServerTime(client)),
-            guard: Box::new(()),
+impl Place for Shared {
+    async fn client(&self) -> (Client, Guard) {
+        let last = self.prefixes.lock().last().cloned();
+        if let Some(last) = last {
+            self.check(&last).await;
         }
-    }
-}
-
-#[async_trait]
-impl ProcessHarness for Shared {
-    async fn fresh(&self, options: ProcessOptions) -> ProcessParts {
-        let client = self.client().await;
-        let namespace = Namespace::new("jobs").expect("a name");
-        let store = RedisProcesses::new(client.clone(), &namespace, 2, options);
-        ProcessParts {
-            store: Arc::new(store.expect("valid options")),
-            clock: Arc::new(MonotonicClock::new()),
-            passage: Arc::new(ServerTime(client)),
-            guard: Box::new(()),
-        }
-    }
-}
-
-#[async_trait]
-impl RateLimitHarness for Shared {
-    async fn fresh(&self) -> RateLimitParts {
-        let client = self.client().await;
-        RateLimitParts {
-            store: Arc::new(RedisRateLimits::new(client.clone())),
-            clock: Arc::new(MonotonicClock::new()),
-            passage: Arc::new(ServerTime(client)),
-            guard: Box::new(()),
-        }
-    }
-}
-
-#[async_trait]
-impl SessionHarness for Shared {
-    async fn fresh(&self, options: SessionOptions) -> SessionParts {
-        let client = self.client().await;
-        let namespace = Namespace::new("web").expect("a name");
-        let store = RedisSessions::new(client.clone(), &namespace, options);
-        SessionParts {
-            store: Arc::new(store.expect("valid options")),
-            clock: Arc::new(MonotonicClock::new()),
-            passage: Arc::new(ServerTime(client)),
-            guard: Box::new(()),
-        }
+        let client = client(self.server.url()).await;
+        let prefix = client.key_prefix().as_str().to_owned();
+        self.prefixes.lock().push(prefix);
+        (client, Box::new(()))
     }
 }
 
@@ -137,8 +70,8 @@ impl SessionHarness for Shared {
 fn t_x_1_keys_of_locks_end() {
     run_stepwise(async {
         let shared = Shared::start().await;
-        state_testkit::lock::run_all(&shared).await;
-        shared.finish("lock").await;
+        lock::run_all(|| lock::LockTrial::begin(&*shared)).await;
+        shared.place.finish("lock").await;
     });
 }
 
@@ -146,8 +79,8 @@ fn t_x_1_keys_of_locks_end() {
 fn t_x_1_keys_of_processes_end_with_them() {
     run_stepwise(async {
         let shared = Shared::start().await;
-        state_testkit::process::run_all(&shared).await;
-        shared.finish("process").await;
+        process::run_all(|| process::ProcessTrial::begin(&*shared)).await;
+        shared.place.finish("process").await;
     });
 }
 
@@ -155,8 +88,8 @@ fn t_x_1_keys_of_processes_end_with_them() {
 fn t_x_1_keys_of_rate_limits_end() {
     run_stepwise(async {
         let shared = Shared::start().await;
-        state_testkit::rate_limit::run_all(&shared).await;
-        shared.finish("rate_limit").await;
+        rate_limit::run_all(|| rate_limit::RateLimitTrial::begin(&*shared)).await;
+        shared.place.finish("rate_limit").await;
     });
 }
 
@@ -164,8 +97,8 @@ fn t_x_1_keys_of_rate_limits_end() {
 fn t_x_1_keys_of_sessions_end() {
     run_stepwise(async {
         let shared = Shared::start().await;
-        state_testkit::session::run_all(&shared).await;
-        shared.finish("session").await;
+        session::run_all(|| async { Arc::clone(&shared) as Arc<dyn SessionHarness> }).await;
+        shared.place.finish("session").await;
     });
 }
 
@@ -173,15 +106,8 @@ fn t_x_1_keys_of_sessions_end() {
 fn t_x_1_keys_of_caches_end() {
     run(async {
         let shared = Shared::start().await;
-        let fresh = || async {
-            let client = shared.client().await;
-            let store = RedisCacheStore::new(client.clone());
-            let (time, clock) = (ServerTime(client), MonotonicClock::new());
-            Bench::new(Arc::new(store), Arc::new(time), Arc::new(clock), ()).rounds(20)
-        };
-        let failed = state_testkit::cache::run_all(fresh).await;
-        assert!(failed.is_empty(), "{failed:?}");
-        shared.finish("cache").await;
+        cache::run_all(|| shared.caches(20)).await;
+        shared.place.finish("cache").await;
     });
 }
 
@@ -189,21 +115,7 @@ fn t_x_1_keys_of_caches_end() {
 fn t_x_1_keys_of_events_end() {
     run(async {
         let shared = Shared::start().await;
-        let fresh = || async {
-            let client = shared.client().await;
-            let far = RedisEventStore::new(client.clone());
-            let near = support::Severable::new(far.clone());
-            state_testkit::event::Bench::new(
-                (Arc::new(near.clone()), Arc::new(far)),
-                Arc::new(RedisCacheStore::new(client.clone())),
-                Arc::new(support::Logs::new(near, client.clone())),
-                Arc::new(ServerTime(client)),
-                Arc::new(MonotonicClock::new()),
-                (),
-            )
-        };
-        let failed = state_testkit::event::run_all(fresh).await;
-        assert!(failed.is_empty(), "{failed:?}");
-        shared.finish("event").await;
+        event::run_all(|| shared.events()).await;
+        shared.place.finish("event").await;
     });
 }

@@ -9,6 +9,7 @@
 mod cluster;
 mod keys;
 mod severable;
+mod stores;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use redis_client::{Client, Config, redis};
 use redis_harness::{Options, Persistence, Server, poll_until, unique_prefix};
 pub use severable::{Logs, Severable};
 use state_testkit::{Passage, async_trait};
+pub use stores::{Guard, On, OwnServer, Place};
 
 /// A server without persistence.
 pub async fn server() -> Server {

@@ -1,19 +1,18 @@
 //! The suite of `state_core::cache`.
 
-use std::future::Future;
-
 mod bench;
-pub mod cases;
+mod cases;
 mod interleave;
 
 pub use bench::{Bench, Gate, Loading, text};
+pub use cases::{invalidation, loads, values};
 pub use interleave::{Interleaving, interleave};
 
 /// Makes one test of every case. The expression is a future of a [`Bench`], evaluated anew for each.
 #[macro_export]
 macro_rules! cache_tests {
     ($bench:expr) => {
-        $crate::cache_cases! { $crate::emit_cache_tests, ($bench) }
+        $crate::cache_cases! { $crate::emit_tests, [cache, run, $bench] }
     };
 }
 
@@ -67,48 +66,4 @@ macro_rules! cache_cases {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_cache_tests {
-    (($bench:expr) $($group:ident { $($case:ident,)+ })+) => {
-        $(mod $group {
-            use super::*;
-            $(#[test] fn $case() {
-                $crate::suite::run(async {
-                    let bench = $bench.await;
-                    $crate::cache::cases::$group::$case(&bench).await;
-                });
-            })+
-        })+
-    };
-}
-
-macro_rules! emit_run_all {
-    (() $($group:ident { $($case:ident,)+ })+) => {
-        /// Runs every case, each on a bench of its own, and names those that fail.
-        pub async fn run_all<F: Future<Output = Bench>>(fresh: impl Fn() -> F) -> Vec<&'static str> {
-            let mut failed = Vec::new();
-            $($(
-                let bench = fresh().await;
-                let case = tokio::spawn(async move { cases::$group::$case(&bench).await });
-                if case.await.is_err() {
-                    failed.push(stringify!($case));
-                }
-            )+)+
-            failed
-        }
-
-        #[cfg(test)]
-        mod tests {
-            #[test]
-            fn every_case_is_listed() {
-                $($crate::suite::assert_complete(
-                    include_str!(concat!("cases/", stringify!($group), ".rs")),
-                    &[$(stringify!($case)),+],
-                );)+
-            }
-        }
-    };
-}
-
-cache_cases! { emit_run_all, () }
+cache_cases! { crate::suite::emit_run_all, [cache, Bench, "cases/"] }

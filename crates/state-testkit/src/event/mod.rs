@@ -1,17 +1,16 @@
 //! The suite of `state_core::event`, and of caches that keep values in their process.
 
-use std::future::Future;
-
 mod bench;
-pub mod cases;
+mod cases;
 
 pub use bench::{Bench, Line, Recorder};
+pub use cases::{gaps, topics, two_levels};
 
 /// Makes one test of every case. The expression is a future of a [`Bench`], evaluated anew for each.
 #[macro_export]
 macro_rules! event_tests {
     ($bench:expr) => {
-        $crate::event_cases! { $crate::emit_event_tests, ($bench) }
+        $crate::event_cases! { $crate::emit_tests, [event, run, $bench] }
     };
 }
 
@@ -58,48 +57,4 @@ macro_rules! event_cases {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_event_tests {
-    (($bench:expr) $($group:ident { $($case:ident,)+ })+) => {
-        $(mod $group {
-            use super::*;
-            $(#[test] fn $case() {
-                $crate::suite::run(async {
-                    let bench = $bench.await;
-                    $crate::event::cases::$group::$case(&bench).await;
-                });
-            })+
-        })+
-    };
-}
-
-macro_rules! emit_run_all {
-    (() $($group:ident { $($case:ident,)+ })+) => {
-        /// Runs every case, each on a bench of its own, and names those that fail.
-        pub async fn run_all<F: Future<Output = Bench>>(fresh: impl Fn() -> F) -> Vec<&'static str> {
-            let mut failed = Vec::new();
-            $($(
-                let bench = fresh().await;
-                let case = tokio::spawn(async move { cases::$group::$case(&bench).await });
-                if case.await.is_err() {
-                    failed.push(stringify!($case));
-                }
-            )+)+
-            failed
-        }
-
-        #[cfg(test)]
-        mod tests {
-            #[test]
-            fn every_case_is_listed() {
-                $($crate::suite::assert_complete(
-                    include_str!(concat!("cases/", stringify!($group), ".rs")),
-                    &[$(stringify!($case)),+],
-                );)+
-            }
-        }
-    };
-}
-
-event_cases! { emit_run_all, () }
+event_cases! { crate::suite::emit_run_all, [event, Bench, "cases/"] }

@@ -9,9 +9,6 @@ use super::{
     trial::{LONG, LockTrial, SHORT},
 };
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("elections.rs");
-
 fn stand(trial: &LockTrial, ttl: Duration) -> Campaign {
     let options = LeaderOptions::default().ttl(ttl);
     let campaign = trial.locks().campaign("a", options);

@@ -22,9 +22,6 @@ use super::{
     trial::{LONG, LockTrial, SHORT},
 };
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("guards.rs");
-
 async fn acquired(locks: &Locks, name: &str, ttl: Duration) -> Guard {
     let lock = locks.lock(name).and_then(|lock| lock.ttl(ttl));
     let attempt = lock.expect("a lock").without_renewal().try_acquire().await;

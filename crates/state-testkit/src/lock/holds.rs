@@ -9,9 +9,6 @@ use state_core::lock::{
 
 use super::trial::{LONG, LockTrial, SHORT, hold, target};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("holds.rs");
-
 fn named(name: &str) -> Target {
     target(Mode::Exclusive, name)
 }

@@ -11,26 +11,18 @@ pub use trial::{LockHarness, LockParts, LockTrial};
 
 /// Makes one test of every case, for the harness the expression gives.
 #[macro_export]
-macro_rules! lock_contract_tests {
+macro_rules! lock_tests {
     ($harness:expr) => {
-        $crate::lock_cases! { emit_lock_tests; $harness }
+        $crate::lock_cases! { $crate::emit_tests, [lock, run_stepwise, $crate::lock::LockTrial::begin(&$harness)] }
     };
 }
 
-/// Makes one test that runs all cases one after the other, for backends that are dear to start.
-#[macro_export]
-macro_rules! lock_contract_in_turn {
-    ($harness:expr) => {
-        $crate::lock_cases! { emit_lock_turns; $harness }
-    };
-}
-
+/// The list of the cases, handed to a macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! lock_cases {
-    ($emit:ident; $harness:expr) => {
-        $crate::$emit! {
-            $harness;
+    ($then:path, $first:tt) => {
+        $then! { $first
             holds {
                 free_lock_is_granted,
                 held_lock_is_granted_to_nobody_else,
@@ -89,65 +81,4 @@ macro_rules! lock_cases {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_lock_tests {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        fn lock_harness() -> impl $crate::lock::LockHarness {
-            $harness
-        }
-
-        $(mod $group {
-            $(#[test]
-            fn $case() {
-                $crate::suite::run_stepwise(async {
-                    let trial = $crate::lock::LockTrial::begin(&super::lock_harness()).await;
-                    $crate::lock::$group::$case(&trial).await;
-                });
-            })+
-        })+
-
-        #[test]
-        fn every_case_is_listed() {
-            $($crate::suite::assert_complete(
-                $crate::lock::$group::SOURCE,
-                &[$(stringify!($case)),+],
-            );)+
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_lock_turns {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        #[test]
-        fn every_case_in_turn() {
-            $crate::suite::run_stepwise(async {
-                let harness = $harness;
-                $($(
-                    println!("{}::{}", stringify!($group), stringify!($case));
-                    let trial = $crate::lock::LockTrial::begin(&harness).await;
-                    $crate::lock::$group::$case(&trial).await;
-                )+)+
-            });
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_lock_run_all {
-    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        /// Runs every case one after the other, on a runtime of one thread.
-        pub async fn run_all(harness: &dyn LockHarness) {
-            $($(
-                println!("{}::{}", stringify!($group), stringify!($case));
-                let trial = LockTrial::begin(harness).await;
-                $group::$case(&trial).await;
-            )+)+
-        }
-    };
-}
-
-lock_cases! { emit_lock_run_all; () }
+lock_cases! { crate::suite::emit_run_all, [lock, LockTrial, ""] }

@@ -6,9 +6,6 @@ use state_core::lock::{Acquired, Extended, Mode, Released};
 
 use super::trial::{LONG, LockTrial, SHORT, hold, target};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("shared.rs");
-
 /// Any number of readers hold it at a time, and no writer.
 pub async fn readers_share(trial: &LockTrial) {
     let (read, write) = (target(Mode::Read, "a"), target(Mode::Write, "a"));

@@ -10,9 +10,6 @@ use state_core::{
 
 use super::trial::{LEASE, ProcessTrial, saved};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("claims.rs");
-
 /// One worker has it; another is told for how long.
 pub async fn claimed_process_is_busy(trial: &ProcessTrial) {
     let version = trial.create("a").await;

@@ -9,9 +9,6 @@ use state_core::{
 
 use super::trial::{EVENTS, ProcessTrial};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("happenings.rs");
-
 /// Every kind, in order, with what the process was then.
 pub async fn every_step_is_told(trial: &ProcessTrial) {
     let start = trial.processes.events_end().await.expect("a cursor");

@@ -8,9 +8,6 @@ use state_core::process::{
 
 use super::trial::{LEASE, PAGE, ProcessTrial};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("listings.rs");
-
 /// Every id of a listing, page by page.
 async fn all(trial: &ProcessTrial, listing: Listing<'_>) -> Vec<String> {
     let mut ids = Vec::new();

@@ -10,26 +10,18 @@ pub use trial::{ProcessHarness, ProcessParts, ProcessTrial};
 
 /// Makes one test of every case, for the harness the expression gives.
 #[macro_export]
-macro_rules! process_contract_tests {
+macro_rules! process_tests {
     ($harness:expr) => {
-        $crate::process_cases! { emit_process_tests; $harness }
+        $crate::process_cases! { $crate::emit_tests, [process, run_stepwise, $crate::process::ProcessTrial::begin(&$harness)] }
     };
 }
 
-/// Makes one test that runs all cases one after the other, for backends that are dear to start.
-#[macro_export]
-macro_rules! process_contract_in_turn {
-    ($harness:expr) => {
-        $crate::process_cases! { emit_process_turns; $harness }
-    };
-}
-
+/// The list of the cases, handed to a macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! process_cases {
-    ($emit:ident; $harness:expr) => {
-        $crate::$emit! {
-            $harness;
+    ($then:path, $first:tt) => {
+        $then! { $first
             records {
                 created_process_is_there,
                 taken_id_is_told,
@@ -86,66 +78,4 @@ macro_rules! process_cases {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_process_tests {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        fn process_harness() -> impl $crate::process::ProcessHarness {
-            $harness
-        }
-
-        $(mod $group {
-            $(#[test]
-            fn $case() {
-                $crate::suite::run_stepwise(async {
-                    let harness = super::process_harness();
-                    let trial = $crate::process::ProcessTrial::begin(&harness).await;
-                    $crate::process::$group::$case(&trial).await;
-                });
-            })+
-        })+
-
-        #[test]
-        fn every_case_is_listed() {
-            $($crate::suite::assert_complete(
-                $crate::process::$group::SOURCE,
-                &[$(stringify!($case)),+],
-            );)+
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_process_turns {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        #[test]
-        fn every_case_in_turn() {
-            $crate::suite::run_stepwise(async {
-                let harness = $harness;
-                $($(
-                    println!("{}::{}", stringify!($group), stringify!($case));
-                    let trial = $crate::process::ProcessTrial::begin(&harness).await;
-                    $crate::process::$group::$case(&trial).await;
-                )+)+
-            });
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_process_run_all {
-    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        /// Runs every case one after the other, on a runtime of one thread.
-        pub async fn run_all(harness: &dyn ProcessHarness) {
-            $($(
-                println!("{}::{}", stringify!($group), stringify!($case));
-                let trial = ProcessTrial::begin(harness).await;
-                $group::$case(&trial).await;
-            )+)+
-        }
-    };
-}
-
-process_cases! { emit_process_run_all; () }
+process_cases! { crate::suite::emit_run_all, [process, ProcessTrial, ""] }

@@ -12,9 +12,6 @@ use state_core::{
 
 use super::trial::{ProcessTrial, RETENTION, saved};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("records.rs");
-
 /// As it was created, with the backend's time.
 pub async fn created_process_is_there(trial: &ProcessTrial) {
     let version = trial.create("a").await;

@@ -6,9 +6,6 @@ use state_core::rate_limit::{Charge, Limit, Rule, Verdict};
 
 use super::trial::{ALGORITHMS, RateLimitTrial, rule};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("counting.rs");
-
 const HOUR: u64 = 3_600;
 
 /// Whatever is counted by, and what is left counts down.

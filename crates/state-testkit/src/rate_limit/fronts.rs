@@ -13,9 +13,6 @@ use state_core::{
 
 use super::trial::{ALGORITHMS, RateLimitTrial, rule};
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("fronts.rs");
-
 const HOUR: u64 = 3_600;
 
 /// A store that never answers.

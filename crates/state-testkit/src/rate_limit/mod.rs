@@ -8,26 +8,18 @@ pub use trial::{RateLimitHarness, RateLimitParts, RateLimitTrial};
 
 /// Makes one test of every case, for the harness the expression gives.
 #[macro_export]
-macro_rules! rate_limit_contract_tests {
+macro_rules! rate_limit_tests {
     ($harness:expr) => {
-        $crate::rate_limit_cases! { emit_rate_limit_tests; $harness }
+        $crate::rate_limit_cases! { $crate::emit_tests, [rate_limit, run_stepwise, $crate::rate_limit::RateLimitTrial::begin(&$harness)] }
     };
 }
 
-/// Makes one test that runs all cases one after the other, for backends that are dear to start.
-#[macro_export]
-macro_rules! rate_limit_contract_in_turn {
-    ($harness:expr) => {
-        $crate::rate_limit_cases! { emit_rate_limit_turns; $harness }
-    };
-}
-
+/// The list of the cases, handed to a macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! rate_limit_cases {
-    ($emit:ident; $harness:expr) => {
-        $crate::$emit! {
-            $harness;
+    ($then:path, $first:tt) => {
+        $then! { $first
             counting {
                 as_many_as_the_burst_and_no_more,
                 denied_calls_can_be_repeated_in_time,
@@ -60,66 +52,4 @@ macro_rules! rate_limit_cases {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_rate_limit_tests {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        fn rate_limit_harness() -> impl $crate::rate_limit::RateLimitHarness {
-            $harness
-        }
-
-        $(mod $group {
-            $(#[test]
-            fn $case() {
-                $crate::suite::run_stepwise(async {
-                    let harness = super::rate_limit_harness();
-                    let trial = $crate::rate_limit::RateLimitTrial::begin(&harness).await;
-                    $crate::rate_limit::$group::$case(&trial).await;
-                });
-            })+
-        })+
-
-        #[test]
-        fn every_case_is_listed() {
-            $($crate::suite::assert_complete(
-                $crate::rate_limit::$group::SOURCE,
-                &[$(stringify!($case)),+],
-            );)+
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_rate_limit_turns {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        #[test]
-        fn every_case_in_turn() {
-            $crate::suite::run_stepwise(async {
-                let harness = $harness;
-                $($(
-                    println!("{}::{}", stringify!($group), stringify!($case));
-                    let trial = $crate::rate_limit::RateLimitTrial::begin(&harness).await;
-                    $crate::rate_limit::$group::$case(&trial).await;
-                )+)+
-            });
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_rate_limit_run_all {
-    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        /// Runs every case one after the other, on a runtime of one thread.
-        pub async fn run_all(harness: &dyn RateLimitHarness) {
-            $($(
-                println!("{}::{}", stringify!($group), stringify!($case));
-                let trial = RateLimitTrial::begin(harness).await;
-                $group::$case(&trial).await;
-            )+)+
-        }
-    };
-}
-
-rate_limit_cases! { emit_rate_limit_run_all; () }
+rate_limit_cases! { crate::suite::emit_run_all, [rate_limit, RateLimitTrial, ""] }

@@ -6,18 +6,18 @@ use state_core::session::{
     Created, Found, NewSession, Reason, Regenerated, Saved, Session, SessionError, SessionOptions,
 };
 
-use super::{races::stuck, trial::SessionTrial};
-
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("grace.rs");
+use super::{
+    races::stuck,
+    trial::{SessionHarness, SessionTrial},
+};
 
 /// Long enough for the calls of a case.
 const GRACE: Duration = Duration::from_millis(2_500);
 
 /// Sessions with a time for ids that were replaced.
-#[must_use]
-pub fn options() -> SessionOptions {
-    SessionOptions::default().regenerate_grace(GRACE)
+async fn begin(harness: &dyn SessionHarness) -> SessionTrial {
+    let options = SessionOptions::default().regenerate_grace(GRACE);
+    SessionTrial::begin(harness, options).await
 }
 
 fn of(user: &str) -> NewSession {
@@ -37,7 +37,8 @@ async fn rotated(trial: &SessionTrial, session: &Session) -> (String, Session) {
 }
 
 /// And tells that the cookie stays as it is.
-pub async fn replaced_id_leads_to_the_session(trial: &SessionTrial) {
+pub async fn replaced_id_leads_to_the_session(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let (new, made) = rotated(trial, &session).await;
     assert!(!made.by_old_id);
@@ -60,7 +61,8 @@ pub async fn replaced_id_leads_to_the_session(trial: &SessionTrial) {
 }
 
 /// Whatever the options say: somebody else may know the old id.
-pub async fn change_of_rights_leaves_no_old_id(trial: &SessionTrial) {
+pub async fn change_of_rights_leaves_no_old_id(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(NewSession::new("cart")).await;
     let made = trial
         .sessions
@@ -99,7 +101,8 @@ pub async fn change_of_rights_leaves_no_old_id(trial: &SessionTrial) {
 }
 
 /// After the grace, also if it was used.
-pub async fn replaced_id_stops_by_itself(trial: &SessionTrial) {
+pub async fn replaced_id_stops_by_itself(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let (new, _) = rotated(trial, &session).await;
     trial.load(&old).await;
@@ -118,7 +121,8 @@ pub async fn replaced_id_stops_by_itself(trial: &SessionTrial) {
 }
 
 /// A request that had loaded the session is told that it changed, not that it is gone.
-pub async fn what_began_before_a_rotation_goes_on(trial: &SessionTrial) {
+pub async fn what_began_before_a_rotation_goes_on(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let (new, made) = rotated(trial, &session).await;
     let saved = trial.sessions.save(&session, "late").await;
@@ -137,7 +141,8 @@ pub async fn what_began_before_a_rotation_goes_on(trial: &SessionTrial) {
 }
 
 /// A logout with what was loaded before a rotation is a logout.
-pub async fn end_by_an_old_id_ends_the_session(trial: &SessionTrial) {
+pub async fn end_by_an_old_id_ends_the_session(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let (new, _) = rotated(trial, &session).await;
     assert!(trial.sessions.delete(&session).await.expect("an answer"));
@@ -162,7 +167,8 @@ pub async fn end_by_an_old_id_ends_the_session(trial: &SessionTrial) {
 }
 
 /// However it ends.
-pub async fn end_of_the_session_ends_old_ids(trial: &SessionTrial) {
+pub async fn end_of_the_session_ends_old_ids(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let (_, made) = rotated(trial, &session).await;
     let by_old = trial.live(&old).await;
@@ -182,7 +188,8 @@ pub async fn end_of_the_session_ends_old_ids(trial: &SessionTrial) {
 }
 
 /// Of all sessions, and of all but one that is named as it was before.
-pub async fn revocation_reaches_old_ids_and_spares_by_them(trial: &SessionTrial) {
+pub async fn revocation_reaches_old_ids_and_spares_by_them(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     rotated(trial, &session).await;
     let revoked = trial.sessions.revoke_all("alice", None).await;
@@ -201,7 +208,8 @@ pub async fn revocation_reaches_old_ids_and_spares_by_them(trial: &SessionTrial)
 }
 
 /// Whoever stole it would have the session for good, and the user would not.
-pub async fn old_id_does_not_become_a_new_one(trial: &SessionTrial) {
+pub async fn old_id_does_not_become_a_new_one(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let (new, _) = rotated(trial, &session).await;
     let by_old = trial.live(&old).await;
@@ -216,7 +224,8 @@ pub async fn old_id_does_not_become_a_new_one(trial: &SessionTrial) {
 }
 
 /// Every id leads on, for its own time.
-pub async fn rotation_again_and_again_is_followed(trial: &SessionTrial) {
+pub async fn rotation_again_and_again_is_followed(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (cookie, mut session) = trial.login(of("alice")).await;
     let first = session.clone();
     let mut cookies = vec![cookie];
@@ -246,7 +255,8 @@ pub async fn rotation_again_and_again_is_followed(trial: &SessionTrial) {
 }
 
 /// A new secret moves the session; who was under way finds it.
-pub async fn rotated_keys_leave_old_ids_good(trial: &SessionTrial) {
+pub async fn rotated_keys_leave_old_ids_good(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let (new, _) = rotated(trial, &session).await;
     let next = trial.rotated();
@@ -266,7 +276,8 @@ pub async fn rotated_keys_leave_old_ids_good(trial: &SessionTrial) {
 }
 
 /// A login by a request that was under way; no id from before is good for anything.
-pub async fn session_by_an_old_id_becomes_a_users(trial: &SessionTrial) {
+pub async fn session_by_an_old_id_becomes_a_users(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(NewSession::new("cart")).await;
     let (new, _) = rotated(trial, &session).await;
     let by_old = trial.live(&old).await;
@@ -289,7 +300,8 @@ pub async fn session_by_an_old_id_becomes_a_users(trial: &SessionTrial) {
 }
 
 /// A new session does not get it while it leads to another one.
-pub async fn n_se_1_place_of_an_old_id_is_taken(trial: &SessionTrial) {
+pub async fn n_se_1_place_of_an_old_id_is_taken(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let sessions = trial.front(&stuck().1);
     let created = sessions.create(of("alice")).await.expect("an answer");
     let Created::Created { id, session } = created else {
@@ -305,7 +317,8 @@ pub async fn n_se_1_place_of_an_old_id_is_taken(trial: &SessionTrial) {
 }
 
 /// One session is one entry, and its place is not free.
-pub async fn list_has_no_old_ids(trial: &SessionTrial) {
+pub async fn list_has_no_old_ids(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (_, session) = trial.login(of("alice").meta("phone")).await;
     let (_, made) = rotated(trial, &session).await;
     for _ in 0..2 {

@@ -9,19 +9,16 @@ use state_core::{
     },
 };
 
-use super::trial::{AGE, IDLE, MOST, SessionTrial};
-
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("lives.rs");
+use super::trial::{AGE, IDLE, MOST, SessionHarness, SessionTrial};
 
 /// Sessions that end soon.
-#[must_use]
-pub fn options() -> SessionOptions {
-    SessionOptions::default()
+async fn begin(harness: &dyn SessionHarness) -> SessionTrial {
+    let options = SessionOptions::default()
         .idle(IDLE)
         .max_age(AGE)
         .max_bytes(1_000)
-        .max_per_user(MOST)
+        .max_per_user(MOST);
+    SessionTrial::begin(harness, options).await
 }
 
 fn of(user: &str) -> NewSession {
@@ -29,7 +26,8 @@ fn of(user: &str) -> NewSession {
 }
 
 /// With everything that belongs to it.
-pub async fn created_session_is_loaded(trial: &SessionTrial) {
+pub async fn created_session_is_loaded(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let data: Vec<u8> = (0..=255).collect();
     let new = NewSession::new(data.clone())
         .user("al:ice \u{fc}")
@@ -45,7 +43,8 @@ pub async fn created_session_is_loaded(trial: &SessionTrial) {
 }
 
 /// Whatever a client sends.
-pub async fn what_is_no_id_is_gone(trial: &SessionTrial) {
+pub async fn what_is_no_id_is_gone(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (cookie, _) = trial.login(NewSession::new("")).await;
     let longer = format!("{cookie}A");
     for cookie in ["", "x", "../../etc", &cookie[1..], &longer, &"A".repeat(43)] {
@@ -54,7 +53,8 @@ pub async fn what_is_no_id_is_gone(trial: &SessionTrial) {
 }
 
 /// Of two that loaded the same, one saves and the other is told.
-pub async fn n_se_6_saves_do_not_overwrite_each_other(trial: &SessionTrial) {
+pub async fn n_se_6_saves_do_not_overwrite_each_other(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (cookie, _) = trial.login(of("alice")).await;
     let (one, other) = (trial.live(&cookie).await, trial.live(&cookie).await);
     let saved = trial.sessions.save(&one, "one").await.expect("an answer");
@@ -78,7 +78,8 @@ pub async fn n_se_6_saves_do_not_overwrite_each_other(trial: &SessionTrial) {
 }
 
 /// A logout is not undone by a request that was under way.
-pub async fn n_se_3_save_of_an_ended_session_is_lost(trial: &SessionTrial) {
+pub async fn n_se_3_save_of_an_ended_session_is_lost(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (cookie, session) = trial.login(of("alice")).await;
     assert!(trial.sessions.delete(&session).await.expect("an answer"));
     assert!(!trial.sessions.delete(&session).await.expect("an answer"));
@@ -99,7 +100,8 @@ pub async fn n_se_3_save_of_an_ended_session_is_lost(trial: &SessionTrial) {
 }
 
 /// Gone or expired, depending on who was faster.
-pub async fn idle_session_ends(trial: &SessionTrial) {
+pub async fn idle_session_ends(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (cookie, session) = trial.login(of("alice")).await;
     trial.pass(IDLE).await;
     assert!(matches!(
@@ -116,7 +118,8 @@ pub async fn idle_session_ends(trial: &SessionTrial) {
 }
 
 /// Requests keep it alive, but not for ever.
-pub async fn used_session_lives_to_its_age(trial: &SessionTrial) {
+pub async fn used_session_lives_to_its_age(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (cookie, session) = trial.login(of("alice")).await;
     let mut lived = Duration::ZERO;
     let step = IDLE * 3 / 5;
@@ -140,7 +143,8 @@ pub async fn used_session_lives_to_its_age(trial: &SessionTrial) {
 }
 
 /// At once, and with everything.
-pub async fn new_id_opens_and_the_old_one_does_not(trial: &SessionTrial) {
+pub async fn new_id_opens_and_the_old_one_does_not(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(of("alice")).await;
     let made = trial
         .sessions
@@ -176,7 +180,8 @@ pub async fn new_id_opens_and_the_old_one_does_not(trial: &SessionTrial) {
 }
 
 /// A login with a session that was there before: its id opens nothing any more.
-pub async fn session_of_nobody_becomes_a_users(trial: &SessionTrial) {
+pub async fn session_of_nobody_becomes_a_users(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (old, session) = trial.login(NewSession::new("cart")).await;
     let stamp = trial.sessions.begin_login().await.expect("an answer");
     let user = Some(("alice", stamp));
@@ -210,7 +215,8 @@ pub async fn session_of_nobody_becomes_a_users(trial: &SessionTrial) {
 }
 
 /// The oldest first, with what was said about them.
-pub async fn sessions_of_a_user_are_listed(trial: &SessionTrial) {
+pub async fn sessions_of_a_user_are_listed(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     for meta in ["one", "two", "three"] {
         trial.login(of("alice").meta(meta)).await;
         trial.pass(Duration::from_millis(1)).await;
@@ -247,7 +253,8 @@ pub async fn sessions_of_a_user_are_listed(trial: &SessionTrial) {
 }
 
 /// What has expired is not listed and does not count.
-pub async fn n_se_9_index_forgets_what_is_over(trial: &SessionTrial) {
+pub async fn n_se_9_index_forgets_what_is_over(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     for _ in 0..MOST {
         trial.login(of("alice")).await;
     }
@@ -263,7 +270,8 @@ pub async fn n_se_9_index_forgets_what_is_over(trial: &SessionTrial) {
 }
 
 /// Sessions and logins under way.
-pub async fn t_se_2_revocation_ends_everything_that_had_begun(trial: &SessionTrial) {
+pub async fn t_se_2_revocation_ends_everything_that_had_begun(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let stamp = trial.sessions.begin_login().await.expect("an answer");
     let (cookie, session) = trial.login(of("alice")).await;
     let (bobs, _) = trial.login(of("bob")).await;
@@ -293,7 +301,8 @@ pub async fn t_se_2_revocation_ends_everything_that_had_begun(trial: &SessionTri
 }
 
 /// A login right after a revocation is good, one right before is not.
-pub async fn n_se_11_revocation_is_exact(trial: &SessionTrial) {
+pub async fn n_se_11_revocation_is_exact(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     for _ in 0..20 {
         let (before, _) = trial.login(of("alice")).await;
         trial
@@ -308,7 +317,8 @@ pub async fn n_se_11_revocation_is_exact(trial: &SessionTrial) {
 }
 
 /// "Log out everywhere else."
-pub async fn spared_session_stays(trial: &SessionTrial) {
+pub async fn spared_session_stays(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (one, _) = trial.login(of("alice")).await;
     let (spared, session) = trial.login(of("alice")).await;
     let done = trial.sessions.revoke_all("alice", Some(&session)).await;
@@ -318,7 +328,8 @@ pub async fn spared_session_stays(trial: &SessionTrial) {
 }
 
 /// A user has no more than so many.
-pub async fn oldest_session_makes_room(trial: &SessionTrial) {
+pub async fn oldest_session_makes_room(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let mut cookies = Vec::new();
     for _ in 0..=MOST {
         cookies.push(trial.login(of("alice")).await.0);
@@ -337,7 +348,8 @@ pub async fn oldest_session_makes_room(trial: &SessionTrial) {
 }
 
 /// A new secret logs nobody out.
-pub async fn rotated_keys_open_old_sessions(trial: &SessionTrial) {
+pub async fn rotated_keys_open_old_sessions(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (cookie, _) = trial.login(of("alice")).await;
     let rotated = trial.rotated();
     for _ in 0..2 {
@@ -355,7 +367,8 @@ pub async fn rotated_keys_open_old_sessions(trial: &SessionTrial) {
 }
 
 /// Before anything is sent.
-pub async fn large_data_is_refused(trial: &SessionTrial) {
+pub async fn large_data_is_refused(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let large = vec![0; 1_001];
     let created = trial.sessions.create(NewSession::new(large.clone())).await;
     assert!(
@@ -375,7 +388,8 @@ pub async fn large_data_is_refused(trial: &SessionTrial) {
 }
 
 /// One call, one count.
-pub async fn each_outcome_is_observed_once(trial: &SessionTrial) {
+pub async fn each_outcome_is_observed_once(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let told = |operation, outcome| {
         let told = (Capability::Session, operation, outcome);
         assert_eq!(trial.observer.take(), [told]);

@@ -5,30 +5,24 @@ pub mod lives;
 pub mod races;
 mod trial;
 
+use std::sync::Arc;
+
 pub use trial::{SessionHarness, SessionParts, SessionTrial};
 
 /// Makes one test of every case, for the harness the expression gives.
 #[macro_export]
-macro_rules! session_contract_tests {
+macro_rules! session_tests {
     ($harness:expr) => {
-        $crate::session_cases! { emit_session_tests; $harness }
+        $crate::session_cases! { $crate::emit_tests, [session, run_stepwise, std::future::ready($harness)] }
     };
 }
 
-/// Makes one test that runs all cases one after the other, for backends that are dear to start.
-#[macro_export]
-macro_rules! session_contract_in_turn {
-    ($harness:expr) => {
-        $crate::session_cases! { emit_session_turns; $harness }
-    };
-}
-
+/// The list of the cases, handed to a macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! session_cases {
-    ($emit:ident; $harness:expr) => {
-        $crate::$emit! {
-            $harness;
+    ($then:path, $first:tt) => {
+        $then! { $first
             lives {
                 created_session_is_loaded,
                 what_is_no_id_is_gone,
@@ -75,68 +69,4 @@ macro_rules! session_cases {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_session_tests {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        fn session_harness() -> impl $crate::session::SessionHarness {
-            $harness
-        }
-
-        $(mod $group {
-            $(#[test]
-            fn $case() {
-                $crate::suite::run_stepwise(async {
-                    let harness = super::session_harness();
-                    let trial = $crate::session::SessionTrial::begin(
-&harness, $crate::session::$group::options()).await;
-                    $crate::session::$group::$case(&trial).await;
-                });
-            })+
-        })+
-
-        #[test]
-        fn every_case_is_listed() {
-            $($crate::suite::assert_complete(
-                $crate::session::$group::SOURCE,
-                &[$(stringify!($case)),+],
-            );)+
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_session_turns {
-    ($harness:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        #[test]
-        fn every_case_in_turn() {
-            $crate::suite::run_stepwise(async {
-                let harness = $harness;
-                $($(
-                    println!("{}::{}", stringify!($group), stringify!($case));
-                    let trial = $crate::session::SessionTrial::begin(
-&harness, $crate::session::$group::options()).await;
-                    $crate::session::$group::$case(&trial).await;
-                )+)+
-            });
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! emit_session_run_all {
-    ($nothing:expr; $($group:ident { $($case:ident),+ $(,)? })+) => {
-        /// Runs every case one after the other, on a runtime of one thread.
-        pub async fn run_all(harness: &dyn SessionHarness) {
-            $($(
-                println!("{}::{}", stringify!($group), stringify!($case));
-                let trial = SessionTrial::begin(harness, $group::options()).await;
-                $group::$case(&trial).await;
-            )+)+
-        }
-    };
-}
-
-session_cases! { emit_session_run_all; () }
+session_cases! { crate::suite::emit_run_all, [session, Arc<dyn SessionHarness>, ""] }

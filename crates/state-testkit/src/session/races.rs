@@ -14,16 +14,13 @@ use state_core::{
 };
 use tokio::task::JoinSet;
 
-use super::trial::{Front, SessionTrial};
+use super::trial::{Front, SessionHarness, SessionTrial};
 use crate::VirtualClock;
 
-/// Where the cases are written.
-pub const SOURCE: &str = include_str!("races.rs");
-
 /// As they are unless set.
-#[must_use]
-pub fn options() -> SessionOptions {
-    SessionOptions::default()
+async fn begin(harness: &dyn SessionHarness) -> SessionTrial {
+    let options = SessionOptions::default();
+    SessionTrial::begin(harness, options).await
 }
 
 fn of(user: &str) -> NewSession {
@@ -53,7 +50,8 @@ pub(super) fn stuck() -> (Arc<Stuck>, Front) {
 }
 
 /// An id that is taken stays what it is.
-pub async fn n_se_1_create_does_not_overwrite(trial: &SessionTrial) {
+pub async fn n_se_1_create_does_not_overwrite(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let sessions = trial.front(&stuck().1);
     let created = sessions.create(of("alice")).await.expect("an answer");
     let Created::Created { id, session } = created else {
@@ -68,7 +66,8 @@ pub async fn n_se_1_create_does_not_overwrite(trial: &SessionTrial) {
 }
 
 /// Three ids are tried, whatever the source of randomness does.
-pub async fn n_se_2_search_for_an_id_ends(trial: &SessionTrial) {
+pub async fn n_se_2_search_for_an_id_ends(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let (entropy, front) = stuck();
     let sessions = trial.front(&front);
     sessions.create(of("alice")).await.expect("an answer");
@@ -79,7 +78,8 @@ pub async fn n_se_2_search_for_an_id_ends(trial: &SessionTrial) {
 }
 
 /// A process whose clock is ten years off neither ends nor prolongs a session.
-pub async fn n_se_4_time_is_the_backends(trial: &SessionTrial) {
+pub async fn n_se_4_time_is_the_backends(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let clock = VirtualClock::new();
     clock.advance(Duration::from_secs(10 * 366 * 24 * 60 * 60));
     let off = trial.front(&Front {
@@ -98,12 +98,13 @@ pub async fn n_se_4_time_is_the_backends(trial: &SessionTrial) {
     };
     assert!(session.created.saturating_since(now) < Duration::from_secs(60));
     let age = session.ends.saturating_since(session.created);
-    assert_eq!(age, options().lifetime.max_age);
+    assert_eq!(age, SessionOptions::default().lifetime.max_age);
     trial.live(&id.expose()).await;
 }
 
 /// No process keeps a copy that outlives the session.
-pub async fn n_se_8_logout_elsewhere_is_seen_at_once(trial: &SessionTrial) {
+pub async fn n_se_8_logout_elsewhere_is_seen_at_once(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let elsewhere = trial.front(&Front::default());
     for all in [false, true] {
         let (cookie, session) = trial.login(of("alice")).await;
@@ -122,7 +123,8 @@ pub async fn n_se_8_logout_elsewhere_is_seen_at_once(trial: &SessionTrial) {
 }
 
 /// Whoever is faster: it is gone, and who saved too late knows.
-pub async fn t_se_1_logout_and_save_at_once(trial: &SessionTrial) {
+pub async fn t_se_1_logout_and_save_at_once(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let elsewhere = trial.front(&Front::default());
     for round in 0..30 {
         let (cookie, session) = trial.login(of("alice")).await;
@@ -148,7 +150,8 @@ pub async fn t_se_1_logout_and_save_at_once(trial: &SessionTrial) {
 }
 
 /// Of a hundred logins that began before, none is good after it; all that begin after it are.
-pub async fn t_se_2_revocation_and_logins_at_once(trial: &SessionTrial) {
+pub async fn t_se_2_revocation_and_logins_at_once(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
     let stamp = trial.sessions.begin_login().await.expect("an answer");
     let mut logins = JoinSet::new();
     for number in 0..100 {

@@ -19,6 +19,13 @@ pub trait SessionHarness: Send + Sync {
     async fn fresh(&self, options: SessionOptions) -> SessionParts;
 }
 
+#[async_trait]
+impl<H: SessionHarness + ?Sized> SessionHarness for Arc<H> {
+    async fn fresh(&self, options: SessionOptions) -> SessionParts {
+        (**self).fresh(options).await
+    }
+}
+
 /// A store and what belongs to it.
 #[expect(
     missing_debug_implementations,

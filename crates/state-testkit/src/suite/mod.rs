@@ -1,6 +1,10 @@
-//! What the macros of the suites share.
+//! What the suites share.
 
 use std::{collections::BTreeSet, future::Future};
+
+mod emit;
+
+pub(crate) use emit::emit_run_all;
 
 /// Runs a case on a runtime of several threads.
 ///
