@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use redis::{Cmd, aio::MultiplexedConnection};
 
-use crate::{poll::poll_until, process::free_port, server::Server};
+use crate::{poll::poll_until, port::free_port, server::Server};
 
 const SLOTS: usize = 16_384;
 
@@ -40,13 +40,15 @@ impl Cluster {
     }
 
     async fn node() -> Server {
-        let text = format!(
-            "--cluster-enabled|yes|--cluster-port|{}|--cluster-config-file|nodes.conf|\
-             --cluster-node-timeout|2000|--cluster-announce-ip|127.0.0.1|--save||--appendonly|no",
-            free_port()
-        );
-        let arguments: Vec<_> = text.split('|').map(str::to_owned).collect();
-        Server::launch("", &arguments).await
+        Server::launch("", || {
+            let text = format!(
+                "--cluster-enabled|yes|--cluster-port|{}|--cluster-config-file|nodes.conf|\
+                 --cluster-node-timeout|2000|--cluster-announce-ip|127.0.0.1|--save||--appendonly|no",
+                free_port()
+            );
+            text.split('|').map(str::to_owned).collect()
+        })
+        .await
     }
 
     async fn give_slots(&self) {

@@ -5,6 +5,7 @@ mod container;
 mod directory;
 mod monitor;
 mod poll;
+mod port;
 mod process;
 mod proxy;
 mod sentinel;

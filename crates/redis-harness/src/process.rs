@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -124,15 +123,6 @@ fn watchdog(server: u32, directory: &Path) -> Option<Child> {
         .stderr(Stdio::null());
     // Without one nothing is wrong, as long as everything is dropped.
     command.spawn().ok()
-}
-
-/// A port nobody listens on now. Somebody may by the time a server does: starting is tried again.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    address
-        .unwrap_or_else(|error| panic!("no free port: {error}"))
-        .port()
 }
 
 /// The end of a server's log, for messages.

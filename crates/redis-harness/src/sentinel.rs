@@ -5,7 +5,8 @@ use std::fs;
 use crate::{
     directory::Directory,
     poll::poll_until,
-    process::{Process, free_port},
+    port::free_port,
+    process::Process,
     server::{Persistence, Server, connect},
 };
 

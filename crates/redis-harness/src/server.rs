@@ -12,7 +12,8 @@ use crate::{
     container::Container,
     directory::Directory,
     poll::poll_until,
-    process::{Process, free_port, log_tail, program},
+    port::free_port,
+    process::{Process, log_tail, program},
 };
 
 /// What a server keeps over a restart.
@@ -159,11 +160,12 @@ impl Server {
             ]);
         }
         arguments.extend(options.extra);
-        Self::launch(&login, &arguments).await
+        Self::launch(&login, || arguments.clone()).await
     }
 
-    /// Starts until a port was free long enough.
-    pub(crate) async fn launch(login: &str, arguments: &[String]) -> Self {
+    /// Starts until all ports were free long enough; arguments may name more of them, and are made
+    /// anew each time.
+    pub(crate) async fn launch(login: &str, arguments: impl Fn() -> Vec<String>) -> Self {
         const TRIES: usize = 10;
         let mut log = String::new();
         for _ in 0..TRIES {
@@ -174,7 +176,7 @@ impl Server {
             all.extend(["--dir".to_owned(), directory.path().display().to_string()]);
             // A replica is served at once, not after the usual wait for more of them.
             all.extend(["--repl-diskless-sync-delay".to_owned(), "0".to_owned()]);
-            all.extend_from_slice(arguments);
+            all.extend(arguments());
             let process = Process::spawn(directory.path(), &all);
             let mut server = Self {
                 place: Place::Own(Box::new(Own {
