@@ -2,13 +2,16 @@
 # Makes sure that the tests find a Redis server, and installs one where they do not.
 #
 # The tests start servers of their own on free loopback ports; all they need is the
-# program. GOVERNANCE_TEST_REDIS_URL names a server to use instead.
+# program. GOVERNANCE_TEST_REDIS_SERVER names another one, GOVERNANCE_TEST_REDIS_URL a
+# server to use instead where a test needs no power over it.
 set -euo pipefail
 
 [ -z "${GOVERNANCE_TEST_REDIS_URL:-}" ] || exit 0
-if command -v redis-server >/dev/null 2>&1; then
-  exit 0
-fi
+for program in "${GOVERNANCE_TEST_REDIS_SERVER:-redis-server}" valkey-server; do
+  if command -v "$program" >/dev/null 2>&1; then
+    exit 0
+  fi
+done
 echo "redis-server is missing; installing it"
 install=(apt-get install -y --no-install-recommends redis-server)
 if command -v apt-get >/dev/null 2>&1; then

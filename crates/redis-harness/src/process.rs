@@ -1,9 +1,10 @@
 //! One server process.
 
 use std::{
-    fs,
+    env, fs,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::LazyLock,
 };
 
 /// A server process, killed and awaited when dropped.
@@ -14,18 +15,39 @@ pub(crate) struct Process {
     watchdog: Option<Child>,
 }
 
+/// Names the program to start, where it is not the one on `PATH`.
+const PROGRAM_VARIABLE: &str = "GOVERNANCE_TEST_REDIS_SERVER";
+
 /// The server program, or `None` when none is installed.
+///
+/// # Panics
+///
+/// When the one that was asked for does not run: tests on another would tell nothing about it.
 pub(crate) fn program() -> Option<&'static str> {
-    ["redis-server", "valkey-server"]
-        .into_iter()
-        .find(|program| {
-            let mut command = Command::new(program);
-            command
-                .arg("--version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            command.status().is_ok_and(|status| status.success())
-        })
+    static FOUND: LazyLock<Option<String>> =
+        LazyLock::new(|| choose(env::var(PROGRAM_VARIABLE).ok(), runs));
+    FOUND.as_deref()
+}
+
+fn choose(wanted: Option<String>, runs: impl Fn(&str) -> bool) -> Option<String> {
+    if let Some(program) = wanted.filter(|program| !program.is_empty()) {
+        assert!(
+            runs(&program),
+            "{PROGRAM_VARIABLE} names what does not run: {program}"
+        );
+        return Some(program);
+    }
+    let mut known = ["redis-server", "valkey-server"].into_iter();
+    known.find(|program| runs(program)).map(str::to_owned)
+}
+
+fn runs(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// What to do when there is no server.
@@ -130,4 +152,32 @@ pub(crate) fn log_tail(directory: &Path) -> String {
     let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(10)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    #[test]
+    fn program_is_the_one_asked_for_or_the_first_that_runs() {
+        let wanted = Some("/opt/valkey-server".to_owned());
+        assert_eq!(
+            choose(wanted, |_| true).as_deref(),
+            Some("/opt/valkey-server")
+        );
+        assert_eq!(choose(None, |_| true).as_deref(), Some("redis-server"));
+        assert_eq!(
+            choose(Some(String::new()), |_| true).as_deref(),
+            Some("redis-server")
+        );
+        let valkey = |program: &str| program == "valkey-server";
+        assert_eq!(choose(None, valkey).as_deref(), Some("valkey-server"));
+        assert_eq!(choose(None, |_| false), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "GOVERNANCE_TEST_REDIS_SERVER names what does not run: /no/such")]
+    fn program_that_does_not_run_is_told() {
+        choose(Some("/no/such".to_owned()), |_| false);
+    }
 }
