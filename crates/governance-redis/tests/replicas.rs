@@ -24,14 +24,14 @@ async fn a_write_is_confirmed_by_replicas_or_its_outcome_is_unknown() {
         .exec_async(&mut admin)
         .await
         .unwrap();
+    // A replica may be called online before it confirms anything.
     let told = primary.connection().await;
-    poll_until("the replica to follow", async || {
-        let info: String = redis::cmd("INFO")
-            .arg("replication")
-            .query_async(&mut told.clone())
-            .await
-            .ok()?;
-        info.contains("state=online").then_some(())
+    poll_until("the replica to confirm a write", async || {
+        let mut both = redis::pipe();
+        both.cmd("SET").arg("unrelated").arg(1).ignore();
+        both.cmd("WAIT").arg(1).arg(100);
+        let confirmed: [u32; 1] = both.query_async(&mut told.clone()).await.ok()?;
+        (confirmed == [1]).then_some(())
     })
     .await;
     let tier = |replicas, strictness| {
@@ -42,10 +42,8 @@ async fn a_write_is_confirmed_by_replicas_or_its_outcome_is_unknown() {
     let now = Timestamp::from_micros(1_900_000_000_000_000);
     let request = RequestBuilder::new(&ids, now).build();
     let store = open(primary.url(), &tier(1, Strictness::Refuse)).await;
-    assert!(matches!(
-        store.create(Arc::clone(&request)).await,
-        Ok(Creation::Created)
-    ));
+    let created = store.create(Arc::clone(&request)).await;
+    assert!(matches!(created, Ok(Creation::Created)), "{created:?}");
     assert!(matches!(
         store.create(request).await,
         Ok(Creation::Existing(_))
