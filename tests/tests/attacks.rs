@@ -1,0 +1,148 @@
+//! Ways around the rules, tried by somebody who means it.
+
+use governance_core::{
+    ApprovalRules, Context, ExecutionOutcome, ExecutorRule, GovernorError, IdempotencyKey, OnStale,
+    PolicyDecision, PolicyTree, RequestId, Status, SubmitOptions, policy_fn,
+};
+use tests::fixtures::{
+    Quota, Raise, World, actor, assert_same, assert_whole, of_group, requiring, rules, service,
+    state, user,
+};
+
+async fn submitted(
+    world: &World,
+    by: Context,
+    options: SubmitOptions,
+) -> Result<RequestId, GovernorError> {
+    let (governor, team) = (&world.governor, state("team"));
+    let submitted = governor.submit_with(by, &team, Raise { by: 500 }, options);
+    submitted.await.map(|submission| submission.id())
+}
+
+async fn approve(world: &World, id: &RequestId, by: &str) -> Result<Status, GovernorError> {
+    let vote = world.approve(id, by).await;
+    vote.map(|request| request.status())
+}
+
+/// A policy that has nobody approve and wants two people all the same.
+fn two_people() -> PolicyTree {
+    let rules = ApprovalRules::default().executor(ExecutorRule::NotRequester);
+    requiring(rules).into()
+}
+
+fn allows() -> PolicyTree {
+    policy_fn("allows", |_| Ok(PolicyDecision::allow())).into()
+}
+
+#[tokio::test]
+async fn who_may_execute_is_a_rule_where_nobody_has_to_approve_too() {
+    let security = || requiring(rules([of_group("security", 1, "security")])).into();
+    for (policy, approved) in [
+        (two_people(), false),
+        (PolicyTree::all_of("both", [two_people(), allows()]), false),
+        (PolicyTree::all_of("both", [allows(), two_people()]), false),
+        (PolicyTree::any_of("any", [two_people()]), false),
+        (PolicyTree::all_of("both", [security(), two_people()]), true),
+    ] {
+        let world = World::new(policy);
+        let id = world.raise(5).await;
+        if approved {
+            approve(&world, &id, "bob").await.unwrap();
+        }
+        let before = world.get(&id).await;
+        assert_eq!(before.status(), Status::Approved);
+        let alice = user("alice");
+        let done = world.governor.execute(&id, &alice, OnStale::Reject).await;
+        assert_eq!(done.unwrap_err().code(), "governor.executor_barred");
+        let after = world.get(&id).await;
+        assert_same(&before, &after, "a barred execution");
+        let report = world.execute(&id, OnStale::Reject).await.unwrap();
+        assert_eq!(report.outcome(), ExecutionOutcome::Executed);
+        assert_whole(report.request());
+    }
+}
+
+#[tokio::test]
+async fn of_several_ways_to_be_allowed_the_laxest_says_who_executes() {
+    let world = World::new(PolicyTree::any_of("any", [two_people(), allows()]));
+    let id = world.raise(5).await;
+    let alice = user("alice");
+    let done = world.governor.execute(&id, &alice, OnStale::Reject).await;
+    assert_eq!(done.unwrap().outcome(), ExecutionOutcome::Executed);
+}
+
+/// Policies change their minds, and the state moves: the rule that holds is the latest.
+#[tokio::test]
+async fn who_may_execute_is_asked_again_under_the_rules_of_the_moment() {
+    for on_stale in OnStale::ALL {
+        let strict = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let told = std::sync::Arc::clone(&strict);
+        let world = World::new(policy_fn("strict-by-now", move |_| {
+            let rule = if told.load(std::sync::atomic::Ordering::Relaxed) {
+                ExecutorRule::NotRequester
+            } else {
+                ExecutorRule::Anyone
+            };
+            Ok(PolicyDecision::require(
+                ApprovalRules::default().executor(rule),
+            ))
+        }));
+        let id = world.raise(5).await;
+        if on_stale != OnStale::Reject {
+            world.put(&Quota::of(1)).await;
+        }
+        strict.store(true, std::sync::atomic::Ordering::Relaxed);
+        let before = world.get(&id).await;
+        let alice = user("alice");
+        let done = world.governor.execute(&id, &alice, on_stale).await;
+        assert_eq!(
+            done.unwrap_err().code(),
+            "governor.executor_barred",
+            "{on_stale:?}"
+        );
+        let after = world.get(&id).await;
+        assert_same(&before, &after, "a barred execution");
+        let report = world.execute(&id, on_stale).await.unwrap();
+        assert_eq!(report.outcome(), ExecutionOutcome::Executed, "{on_stale:?}");
+        assert_whole(report.request());
+    }
+}
+
+#[tokio::test]
+async fn the_owner_of_an_account_that_shares_in_a_change_does_not_approve_it() {
+    let owned = || {
+        let world = World::new(requiring(rules([of_group("security", 1, "security")])));
+        world.directory.works_for("bobs-bot", "bob");
+        world
+    };
+    let world = owned();
+    let by = Context::of(&service("portal")).on_behalf_of(actor("bobs-bot"));
+    let id = submitted(&world, by, SubmitOptions::new()).await.unwrap();
+    let refused = approve(&world, &id, "bob").await.unwrap_err();
+    assert_eq!(refused.code(), "vote.self_approval");
+
+    let world = owned();
+    let options = SubmitOptions::new().party(actor("bobs-bot"));
+    let by = Context::of(&user("alice"));
+    let id = submitted(&world, by, options).await.unwrap();
+    let refused = approve(&world, &id, "bob").await.unwrap_err();
+    assert_eq!(refused.code(), "vote.self_approval");
+    assert_eq!(
+        approve(&world, &id, "carol").await.unwrap(),
+        Status::Approved
+    );
+}
+
+#[tokio::test]
+async fn a_key_does_not_turn_a_change_for_one_person_into_one_for_another() {
+    let world = World::new(requiring(rules([of_group("security", 1, "security")])));
+    let portal = |whom: &str| Context::of(&service("portal")).on_behalf_of(actor(whom));
+    let options =
+        || SubmitOptions::new().idempotency_key(IdempotencyKey::new("once").expect("a key"));
+    let id = submitted(&world, portal("bob"), options()).await.unwrap();
+    let again = submitted(&world, portal("bob"), options()).await.unwrap();
+    assert_eq!(again, id);
+    // Carol would think that this is hers, and could approve it.
+    let carols = submitted(&world, portal("carol"), options()).await;
+    assert_eq!(carols.unwrap_err().code(), "governor.key_reused");
+}
