@@ -1,12 +1,16 @@
 //! Ways around the rules, tried by somebody who means it.
 
 use governance_core::{
-    ApprovalRules, Context, ExecutionOutcome, ExecutorRule, GovernorError, IdempotencyKey, OnStale,
-    PolicyDecision, PolicyTree, RequestId, Status, SubmitOptions, policy_fn,
+    Applied, ApprovalRules, Change, Context, DataContract, ExecutionOutcome, ExecutorRule,
+    GovernorError, IdempotencyKey, Intent, InvalidName, Mutation, MutationError, MutationRequest,
+    OnStale, PolicyDecision, PolicyTree, RequestId, SideEffect, Status, SubmitOptions,
+    ValidationErrors, policy_fn,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tests::fixtures::{
-    Quota, Raise, World, actor, assert_same, assert_whole, of_group, requiring, rules, service,
-    state, user,
+    Quota, Raise, World, actor, assert_same, assert_whole, label, of_group, requiring, rules,
+    service, state, user,
 };
 
 async fn submitted(
@@ -145,4 +149,118 @@ async fn a_key_does_not_turn_a_change_for_one_person_into_one_for_another() {
     // Carol would think that this is hers, and could approve it.
     let carols = submitted(&world, portal("carol"), options()).await;
     assert_eq!(carols.unwrap_err().code(), "governor.key_reused");
+}
+
+/// Changes nothing, and tells of a change as deep as it is told.
+#[derive(Debug, Serialize, Deserialize)]
+struct Tell {
+    intent: usize,
+    change: usize,
+    effect: usize,
+}
+
+impl Mutation for Tell {
+    type State = Quota;
+    const TYPE: &'static str = "tests.tell";
+
+    fn intent(&self) -> Result<Intent, InvalidName> {
+        Ok(Intent::new("quota.tell", "billing")?.with_metadata("nested", nested(self.intent)))
+    }
+
+    fn validate(&self, _: &Quota) -> Result<(), ValidationErrors> {
+        Ok(())
+    }
+
+    fn apply(&self, quota: &Quota) -> Result<Applied<Quota>, MutationError> {
+        let change = Change::modified("limit", nested(self.change), Value::Null);
+        let effect = SideEffect::new(label("mail"), "tell the team");
+        let contract = DataContract {
+            name: label("mail"),
+            version: 1,
+        };
+        Ok(Applied::new(quota.clone())
+            .change(change)
+            .side_effect(effect.with_data(contract, nested(self.effect))))
+    }
+}
+
+#[tokio::test]
+async fn mutations_and_policies_nest_no_deeper_either() {
+    let deep = policy_fn("deep", |subject| {
+        let data = subject.mutation::<Raise>().map_or(0, |raise| raise.by);
+        let data = usize::try_from(data)?;
+        Ok(PolicyDecision::allow().with_metadata("nested", nested(data)))
+    });
+    let world = World::with(|b| b.register::<Tell>().policy(deep));
+    let (alice, team) = (user("alice"), state("team"));
+    for depth in [100, 101, 2_000] {
+        let fits = depth == 100;
+        let tell = |[intent, change, effect]: [usize; 3]| Tell {
+            intent,
+            change,
+            effect,
+        };
+        let submit = |tell| world.governor.submit(&alice, &team, tell);
+        let done = submit(tell([depth, 0, 0])).await.map(drop);
+        let code = done.map_err(|error| error.code());
+        assert_eq!(
+            code,
+            if fits {
+                Ok(())
+            } else {
+                Err("governor.too_deep")
+            }
+        );
+        for tell in [tell([0, depth, 0]), tell([0, 0, depth])] {
+            let id = submit(tell).await.unwrap().id();
+            let before = world.get(&id).await;
+            let done = world.execute(&id, OnStale::AnyVersion).await;
+            let code = done.map(|report| report.outcome()).map_err(|e| e.code());
+            if fits {
+                assert_eq!(code, Ok(ExecutionOutcome::Executed));
+                assert_whole(&*world.get(&id).await);
+            } else {
+                assert_eq!(code, Err("governor.too_deep"));
+                assert_same(&before, &*world.get(&id).await, "a change that is too deep");
+            }
+        }
+        let raise = Raise { by: depth as u64 };
+        let judged = world.governor.submit(&alice, &team, raise).await.unwrap();
+        assert_eq!(judged.is_approved(), fits, "{depth}");
+        assert_whole(judged.request());
+    }
+}
+
+fn nested(depth: usize) -> Value {
+    (0..depth).fold(Value::from("deep"), |inner, _| Value::from(vec![inner]))
+}
+
+/// What cannot be encoded has no digest, and what has no digest can be changed.
+#[tokio::test]
+async fn values_nested_too_deeply_for_a_digest_are_refused() {
+    for depth in [1, 100, 101, 500, 1_000, 1_016, 1_020, 1_100, 5_000] {
+        let world = World::new(allows());
+        let by = || Context::of(&user("alice")).metadata("nested", nested(depth));
+        let id = match submitted(&world, by(), SubmitOptions::new()).await {
+            Ok(id) => id,
+            Err(error) => {
+                assert!(depth > 100, "{depth}: {error}");
+                assert_eq!(error.code(), "governor.too_deep", "{depth}");
+                let id = world.raise(500).await;
+                let canceled = world.governor.cancel(&id, by(), "not needed").await;
+                assert_eq!(canceled.unwrap_err().code(), "governor.too_deep");
+                continue;
+            }
+        };
+        assert!(depth <= 100, "{depth}");
+        let request = world.get(&id).await;
+        assert_whole(&request);
+        let document = serde_json::to_string(&*request).expect("a document");
+        let read: MutationRequest = serde_json::from_str(&document).expect("the same");
+        assert_eq!(read, *request);
+        assert_whole(&read);
+        let packed = rmp_serde::to_vec_named(&*request).expect("a document");
+        let read: MutationRequest = rmp_serde::from_slice(&packed).expect("the same");
+        assert_whole(&read);
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     approval::{ExecutorRule, Verdict},
     context::Context,
     decision::{AmendmentEvent, Decision, DenialReason, PolicyAnswer, PolicyPhase, PolicyRecord},
-    effects::Severity,
+    effects::{Severity, SideEffect},
     ids::{Label, RequestId, StateVersion, Timestamp},
     intent::Intent,
     mutation::{AnyState, DynMutation},
@@ -239,6 +239,11 @@ impl Governor {
         match applied {
             Ok(applied) => {
                 let (changes, effects) = (applied.changes, applied.side_effects);
+                let values = changes
+                    .iter()
+                    .flat_map(|c| c.before().into_iter().chain(c.after()));
+                let data = effects.iter().filter_map(SideEffect::data);
+                GovernorError::check_nesting("changes", values.chain(data))?;
                 let after = current.next();
                 let next = match applied.body {
                     Some(body) => {

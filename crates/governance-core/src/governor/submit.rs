@@ -260,6 +260,7 @@ impl Governor {
             return same_change(existing, &payload, &call);
         }
         let mut intent = mutation.intent()?;
+        GovernorError::check_nesting("intent", intent.metadata().values())?;
         self.check_metadata(intent.metadata())?;
         let loaded = self.load_state(&scope, mutation).await?;
         mutation

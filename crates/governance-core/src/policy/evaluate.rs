@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     approval::{ApprovalRules, RuleConflict},
+    context::is_too_deep,
     decision::{DenialReason, PolicyAnswer, PolicyRecord},
     effects::Severity,
     ids::Label,
@@ -270,6 +271,10 @@ async fn ask_one(
         }
     };
     let (decision, faulted) = match tokio::time::timeout(deadline, policy.evaluate(subject)).await {
+        Ok(Ok(decision)) if decision.metadata.values().any(is_too_deep) => {
+            let problem = "its data is nested too deeply";
+            (fault("policy.fault", problem.to_owned()), true)
+        }
         Ok(Ok(decision)) => (decision, false),
         Ok(Err(error)) => (fault("policy.fault", bounded(&error.to_string())), true),
         Err(_) => (
