@@ -2,9 +2,9 @@
 
 use governance_core::{
     Applied, ApprovalRules, Change, Context, DataContract, ExecutionOutcome, ExecutorRule,
-    GovernorError, IdempotencyKey, Intent, InvalidName, Mutation, MutationError, MutationRequest,
-    OnStale, PolicyDecision, PolicyTree, RequestId, SideEffect, Status, SubmitOptions,
-    ValidationErrors, policy_fn,
+    GovernedState, GovernorError, IdempotencyKey, Intent, InvalidName, Mutation, MutationError,
+    MutationRequest, OnStale, PolicyDecision, PolicyTree, RequestId, SideEffect, Status,
+    SubmitOptions, ValidationErrors, policy_fn,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -263,4 +263,69 @@ async fn values_nested_too_deeply_for_a_digest_are_refused() {
         let read: MutationRequest = rmp_serde::from_slice(&packed).expect("the same");
         assert_whole(&read);
     }
+}
+
+/// Written without a field that reading asks for: an easy mistake.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Lopsided {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+}
+
+impl GovernedState for Lopsided {
+    const TYPE: &'static str = "tests.lopsided";
+
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Write {
+    note: String,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "Option::deserialize"
+    )]
+    hint: Option<u8>,
+}
+
+impl Mutation for Write {
+    type State = Lopsided;
+    const TYPE: &'static str = "tests.write";
+
+    fn intent(&self) -> Result<Intent, InvalidName> {
+        Intent::new("lopsided.write", "tests")
+    }
+
+    fn validate(&self, _: &Lopsided) -> Result<(), ValidationErrors> {
+        Ok(())
+    }
+
+    fn apply(&self, _: &Lopsided) -> Result<Applied<Lopsided>, MutationError> {
+        let note = self.note.clone();
+        Ok(Applied::new(Lopsided { note }))
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_back_is_not_written() {
+    let world = World::with(|b| b.register::<Write>().policy(allows()));
+    let (alice, id) = (user("alice"), state("lopsided"));
+    let write = |note: &str, hint| {
+        let note = note.to_owned();
+        let write = Write { note, hint };
+        world.governor.submit(&alice, &id, write)
+    };
+    let refused = write("a", None).await.unwrap_err();
+    assert_eq!(refused.code(), "payload.decode");
+    let first = write("a", Some(1)).await.unwrap().id();
+    world.execute(&first, OnStale::Reject).await.unwrap();
+    let second = write("", Some(1)).await.unwrap().id();
+    let report = world.execute(&second, OnStale::Reject).await.unwrap();
+    assert_eq!(report.outcome(), ExecutionOutcome::Failed);
+    let execution = report.request().execution();
+    assert_eq!(execution.failure().unwrap().code, label("state.unreadable"));
+    let (kept, version) = world.governor.state::<Lopsided>(&id).await.unwrap();
+    assert_eq!((kept.unwrap().note.as_str(), version.get()), ("a", 1));
 }

@@ -182,7 +182,8 @@ impl Governor {
     /// [`GovernorError::Invalid`] when the mutation makes no sense on the state,
     /// [`GovernorError::Unsatisfiable`] when too few people could ever approve it,
     /// [`GovernorError::PolicyConflict`], [`GovernorError::UnknownMutation`],
-    /// [`GovernorError::TooLarge`], [`GovernorError::Unauthorized`], [`GovernorError::Name`],
+    /// [`GovernorError::Payload`] when the mutation cannot be encoded and read back,
+    /// [`GovernorError::TooDeep`], [`GovernorError::TooLarge`], [`GovernorError::Unauthorized`], [`GovernorError::Name`],
     /// [`GovernorError::Port`], [`GovernorError::Store`], [`GovernorError::Unknown`]. Nothing is
     /// stored then, but for the last, which does not know.
     ///
@@ -232,6 +233,11 @@ impl Governor {
             }
         })?;
         TooLarge::check("payload", payload.body().len(), self.parts.limits.payload)?;
+        // What nobody can read would be found out at the execution, after all the approvals.
+        Payload::decode_body::<M>(payload.body()).map_err(|source| GovernorError::Payload {
+            what: "payload",
+            source,
+        })?;
         let call = self
             .admit(context, Operation::Submit, Some(&scope), None)
             .await?;
