@@ -9,7 +9,8 @@ use crate::ids::{
 };
 
 /// Free data of a caller, kept in a space of its own: it never meets the facts the library
-/// records. Values compare by structure; `1` and `1.0` are different values.
+/// records. Values compare by structure; `1` and `1.0` are different values. Lists and objects in
+/// each other may be nested 100 deep; a governor refuses what is deeper.
 pub type Metadata = BTreeMap<String, serde_json::Value>;
 
 /// What kind of actor acts.
@@ -380,6 +381,26 @@ pub(crate) fn metadata_footprint(metadata: &Metadata) -> usize {
         .iter()
         .map(|(key, value)| 5 + key.len() + value_footprint(value))
         .sum()
+}
+
+/// How deeply a value of free data may be nested: lists and objects in each other. What is nested
+/// much deeper takes more stack than there is to be written, hashed or read, and JSON readers
+/// stop at 128, what is around a value included.
+pub(crate) const MAX_NESTING: usize = 100;
+
+/// Whether a value is nested more deeply than free data may be. Looks no deeper than that.
+pub(crate) fn is_too_deep(value: &serde_json::Value) -> bool {
+    fn deeper(value: &serde_json::Value, left: usize) -> bool {
+        let Some(left) = left.checked_sub(1) else {
+            return value.is_array() || value.is_object();
+        };
+        match value {
+            serde_json::Value::Array(items) => items.iter().any(|item| deeper(item, left)),
+            serde_json::Value::Object(map) => map.values().any(|item| deeper(item, left)),
+            _ => false,
+        }
+    }
+    deeper(value, MAX_NESTING)
 }
 
 /// Approximate bytes of a value in a stored document.

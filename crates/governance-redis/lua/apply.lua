@@ -1,5 +1,5 @@
 #!lua
--- governance.apply 2
+-- governance.apply 3
 --
 -- The only writer: stores, changes or removes requests and a state, with everything they are found
 -- by, in one step. Checks everything, then writes; no domain logic; no key is built in here.
@@ -28,7 +28,7 @@ local STEP = '>BBBBI5I5I8I8I8'
 -- sets to add to and to remove from, inboxes to add to and to remove from, due sets to add to and to
 -- remove from; id. Then, zero for a create: ordinal, member of an inbox, member of a due set, bit and
 -- ordinal as text.
-local RECORD = '>I2I2BBBBBBBBBc16I8c28c24ss'
+local RECORD = '>I2I2I2I2I2I2I2I2I2I2I2c16I8c28c24ss'
 
 local call, unpack, pack = redis.call, struct.unpack, struct.pack
 

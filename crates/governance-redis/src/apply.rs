@@ -104,6 +104,9 @@ pub(crate) enum Answer {
     Fenced(Option<Fence>),
 }
 
+/// Most terms of one request. Whatever is stored can be written anew and removed in one step, in
+/// both generations of the index: half of what a script may name, and some.
+pub(crate) const MAX_TERMS: usize = 1_000;
 /// A feed that keeps more than this is trimmed in steps.
 const LONG_FEED: u64 = 1_000;
 
@@ -138,6 +141,13 @@ impl Step {
         feed_capacity: u64,
     ) -> Result<(ScriptCall<'static>, Names), RedisError> {
         let keys = &partition.keys;
+        for after in self.records.iter().filter_map(|r| r.after.as_ref()) {
+            let terms = after.index.terms().len();
+            if terms > MAX_TERMS {
+                let most = MAX_TERMS;
+                return Err(RedisError::TooManyTerms { terms, most });
+            }
+        }
         let creates = self.records.iter().any(|record| record.before.is_none());
         let (chunk, journal) = (hint.ordinals / CHUNK, hint.entries / JOURNAL_CHUNK);
         let mut call = APPLY
@@ -317,7 +327,11 @@ impl RecordWrite {
         let mut head = Vec::with_capacity(128);
         head.extend(first.to_be_bytes());
         head.extend(decisions.to_be_bytes());
-        head.extend(groups.0.iter().map(|group| low_byte(group.len())));
+        for group in &groups.0 {
+            // No more than a script may have keys.
+            let count = u16::try_from(group.len()).unwrap_or(u16::MAX);
+            head.extend(count.to_be_bytes());
+        }
         head.extend(id);
         head.extend(ordinal.to_be_bytes());
         head.extend(IdSlot { id: self.id, stamp }.member(ordinal));
@@ -331,7 +345,7 @@ impl RecordWrite {
     }
 }
 
-/// A number that is below 256, as there are fewer keys than that.
+/// A number that is below 256: of records, or of generations.
 fn low_byte(number: usize) -> u8 {
     u8::try_from(number).unwrap_or(u8::MAX)
 }

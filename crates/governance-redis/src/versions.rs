@@ -1,9 +1,12 @@
 //! Programs of two versions on one store: what the older wrote is read and kept whole by the newer,
 //! what the newer wrote is never harmed by the older.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -14,6 +17,7 @@ use governance_core::{
 use governance_testkit::fixtures::{RequestBuilder, SeededIds, actor, approve, cancel};
 use redis_client::{Client, Config, redis};
 use redis_harness::{Persistence, Server, unique_prefix};
+use tokio::sync::mpsc;
 
 use crate::{
     Compression, FindingKind, NewerVersion, RedisStore, RedisStoreOptions,
@@ -277,6 +281,106 @@ async fn what_the_newer_wrote_is_never_harmed_by_the_older() {
     assert_eq!((found, skipped), (expected, Vec::new()));
     let report = newer.verify().await.unwrap();
     assert!(report.is_clean(), "{report:?}");
+}
+
+/// A rolling upgrade: both versions write at the same time, each to what the other may be writing.
+/// The requests the newer one has taken over, as it left them.
+async fn take_over(
+    newer: RedisStore,
+    ids: SeededIds,
+    mut shared: mpsc::Receiver<Arc<MutationRequest>>,
+    done: mpsc::Sender<()>,
+) -> Vec<Arc<MutationRequest>> {
+    let mut mine = Vec::new();
+    while let Some(theirs) = shared.recv().await {
+        let own = request(&ids);
+        newer.create(Arc::clone(&own)).await.expect("a create");
+        mine.push(own);
+        let changed = approve(&theirs, act(&ids, "bob"), Membership::default());
+        match newer
+            .try_store(Arc::clone(&changed), theirs.revision())
+            .await
+        {
+            Ok(_) => mine.push(changed),
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}"),
+        }
+        done.send(()).await.expect("the older program");
+    }
+    mine
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_program_writes_under_traffic_is_refused_typed_and_never_harmed() {
+    const REQUESTS: usize = 100;
+    let both = Both::open().await;
+    let (sender, shared) = mpsc::channel(1);
+    let (done, mut is_done) = mpsc::channel(1);
+    let newer = take_over(both.newer.clone(), SeededIds::new(2), shared, done);
+    let newer = tokio::spawn(newer);
+    let stop = Arc::new(AtomicUsize::new(0));
+    let reader = tokio::spawn({
+        let (store, stop) = (both.older.clone(), Arc::clone(&stop));
+        async move {
+            let mut told = BTreeSet::new();
+            let mut last = false;
+            while !last {
+                last = stop.load(Ordering::Acquire) > 0;
+                let (readable, skipped) = all(&store).await;
+                assert!(readable.iter().all(|r| r.verify_history().is_ok()));
+                for (id, problem) in skipped {
+                    assert!(problem.contains("version 2"), "{problem}");
+                    told.insert(id);
+                }
+            }
+            told
+        }
+    });
+    let ids = SeededIds::new(1);
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for turn in 0..REQUESTS {
+        let request = request(&ids);
+        both.older.create(Arc::clone(&request)).await.unwrap();
+        sender.send(Arc::clone(&request)).await.unwrap();
+        let canceled = cancel(&request, act(&ids, "alice"));
+        let first = request.revision();
+        // Every other time both write at the same time, else the newer is first.
+        let races = turn % 2 == 0;
+        if !races {
+            is_done.recv().await.expect("the newer program");
+        }
+        match both.older.try_store(Arc::clone(&canceled), first).await {
+            Ok(_) => kept.push(canceled),
+            Err(error) => {
+                let newer = NewerVersion::of(&error).map(|newer| newer.stored());
+                assert_eq!((error.kind(), newer), (StoreErrorKind::Corrupt, Some(2)));
+                refused += 1;
+            }
+        }
+        if races {
+            is_done.recv().await.expect("the newer program");
+        }
+    }
+    drop(sender);
+    let taken = newer.await.expect("the newer program");
+    stop.store(1, Ordering::Release);
+    let told = reader.await.expect("the listing goes on");
+
+    assert!(refused >= REQUESTS / 2);
+    assert_eq!(taken.len(), REQUESTS + refused);
+    let unread: BTreeSet<String> = taken.iter().map(|r| r.id().to_string()).collect();
+    // A page has room for a hundred, so not every one of them was on one.
+    assert!(told.is_subset(&unread) && !told.is_empty());
+    for request in taken.iter().chain(&kept) {
+        let found = both.newer.get(request.id()).await.unwrap();
+        assert_eq!(found.as_ref(), Some(request));
+    }
+    assert!(both.newer.verify().await.unwrap().is_clean());
+    let report = both.older.verify().await.unwrap();
+    for finding in report.findings() {
+        assert_eq!(finding.kind(), FindingKind::Unreadable, "{finding:?}");
+    }
+    // The report keeps the first findings and counts all.
+    assert_eq!(report.count(), taken.len() as u64);
 }
 
 #[tokio::test]

@@ -5,12 +5,13 @@ mod support;
 use std::sync::Arc;
 
 use governance_core::{
-    Act, Commit, Creation, GovernedCommit, RequestStore, StateStore, StateVersion, StateWrite,
-    Status, StoreErrorKind, Written,
+    Act, ApprovalRules, Commit, Creation, GovernedCommit, Membership, RequestStore, Requirement,
+    Selector, StateStore, StateVersion, StateWrite, Status, StoreErrorKind, Written,
 };
 use governance_redis::RedisStore;
 use governance_testkit::fixtures::{
-    RequestBuilder, SeededIds, VirtualClock, actor, approve, cancel, complete, operation, scope,
+    RequestBuilder, SeededIds, VirtualClock, actor, actor_id, approve, cancel, complete, group,
+    operation, scope,
 };
 use redis_harness::{Persistence, Server};
 
@@ -87,4 +88,70 @@ async fn an_execution_has_to_fit_and_leaves_the_state_alone_if_it_does_not() {
     assert_eq!(found.as_deref(), Some(&*request));
     let state = store.load(&scope("a")).await.unwrap();
     assert_eq!(state.version, StateVersion::ABSENT);
+}
+
+/// Every voter is something more to find a request by, one with each vote.
+#[tokio::test]
+async fn a_request_many_people_voted_on_is_purged_and_rebuilt() {
+    const VOTERS: usize = 150;
+    let names: Vec<String> = (0..VOTERS).map(|i| format!("voter-{i}")).collect();
+    let seats = |id: &str| {
+        let voters = Selector::group(group("voters"));
+        Requirement::seats(id, 80, voters).expect("an id")
+    };
+    let rules = ApprovalRules::new([seats("one"), seats("two")]).expect("rules");
+    let mut request = builder().rules(rules).build();
+    let (_server, store) = store(4 << 20).await;
+    store.create(Arc::clone(&request)).await.unwrap();
+    for (n, name) in (2..).zip(&names) {
+        let evidence = Membership::default().group(group("voters"));
+        let voted = approve(&request, act(name, n), evidence);
+        let stored = store
+            .try_store(Arc::clone(&voted), request.revision())
+            .await;
+        assert!(matches!(stored, Ok(Written::Applied)), "{name}: {stored:?}");
+        request = voted;
+    }
+    let report = store.rebuild().await.unwrap();
+    assert_eq!(report.requests(), 1);
+    assert!(store.verify().await.unwrap().is_clean());
+    let canceled = cancel(&request, act("alice", 1_000));
+    let stored = store.try_store(Arc::clone(&canceled), request.revision());
+    stored.await.unwrap();
+    store
+        .purge(canceled.id(), canceled.revision())
+        .await
+        .unwrap();
+    assert_eq!(store.get(canceled.id()).await.unwrap(), None);
+    assert!(store.verify().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn whatever_is_stored_can_be_rebuilt_and_removed_and_the_rest_is_refused() {
+    let asks = |requirements: usize| {
+        let requirement = |r: usize| {
+            let people = (0..250).map(|i| Selector::actor(actor_id(format!("p-{r}-{i}"))));
+            let anybody = Selector::AnyOf(people.collect());
+            Requirement::seats(format!("r-{r}"), 1, anybody).expect("an id")
+        };
+        ApprovalRules::new((0..requirements).map(requirement)).expect("rules")
+    };
+    let (_server, store) = store(4 << 20).await;
+    let request = builder().rules(asks(3)).build();
+    store.create(Arc::clone(&request)).await.unwrap();
+    assert_eq!(store.rebuild().await.unwrap().requests(), 1);
+    assert!(store.verify().await.unwrap().is_clean());
+    let canceled = cancel(&request, act("alice", 2));
+    let stored = store.try_store(Arc::clone(&canceled), request.revision());
+    stored.await.unwrap();
+    store
+        .purge(canceled.id(), canceled.revision())
+        .await
+        .unwrap();
+    assert!(store.verify().await.unwrap().is_clean());
+
+    let large = builder().rules(asks(5)).build();
+    let error = store.create(Arc::clone(&large)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TooLarge);
+    assert_eq!(store.get(large.id()).await.unwrap(), None);
 }

@@ -95,6 +95,7 @@ macro_rules! conformance_tests {
                 decisions_are_filtered,
                 decisions_by_deadline_are_refused,
                 decisions_after_a_purge,
+                made_up_positions_are_answered_or_refused,
             }
             feed {
                 events_of_one_state_are_in_order,
@@ -104,6 +105,7 @@ macro_rules! conformance_tests {
                 head_is_behind_the_last_event,
                 waiting_ends_with_a_write,
                 foreign_token_is_refused,
+                made_up_tokens_are_answered_or_refused,
                 limits_are_checked,
                 trimmed_feed_tells_that_a_token_expired,
                 reopened_feed_goes_on_from_a_token,

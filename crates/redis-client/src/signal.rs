@@ -106,7 +106,7 @@ signals! {
     /// A replica lost its master and may not serve old data.
     MasterDown "redis.master_down" Unavailable Later "the replica lost its master",
     /// The server is a replica and takes no writes.
-    ReadOnly "redis.read_only" Unavailable Later "the server is a read-only replica",
+    ReadOnly "redis.read_only" Unavailable Later "the server is a read-only replica; connect to its master, or through Sentinel",
     /// Another script runs for too long.
     Busy "redis.busy" Unavailable Later "the server is busy with a script",
     /// An operator stopped the script before it wrote.

@@ -16,7 +16,8 @@ pub struct Membership {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<Group>,
     /// Whom the actor works for: the owners of a service account, for example. An actor who works
-    /// for the requester cannot approve the request.
+    /// for the requester cannot approve the request. Nobody asks for whom these work in turn: a
+    /// directory of accounts that own accounts names everybody along the way.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub acts_for: BTreeSet<ActorId>,
 }

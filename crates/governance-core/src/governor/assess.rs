@@ -9,7 +9,7 @@ use crate::{
     approval::{ExecutorRule, Verdict},
     context::Context,
     decision::{AmendmentEvent, Decision, DenialReason, PolicyAnswer, PolicyPhase, PolicyRecord},
-    effects::Severity,
+    effects::{Severity, SideEffect},
     ids::{Label, RequestId, StateVersion, Timestamp},
     intent::Intent,
     mutation::{AnyState, DynMutation},
@@ -172,7 +172,7 @@ impl Governor {
                 id: *request.id(),
                 problem,
             })?;
-        check_executor(request, call)?;
+        check_executor(request, call, request.round().rules().executor_rule())?;
         let mutation = self.stored_mutation(request)?;
         let loaded = self
             .load_state(request.proposal().scope(), &*mutation)
@@ -221,6 +221,9 @@ impl Governor {
         {
             return done(draft, None);
         }
+        // Policies may have become stricter about who executes, and need no new approvals for it.
+        let executor = judgement.judgement.rules().executor_rule();
+        check_executor(request, call, executor)?;
         let applied = match mutation.validate(&loaded.state) {
             Ok(()) => mutation.apply(&loaded.state).map_err(|error| Failure {
                 code: error.code,
@@ -236,6 +239,11 @@ impl Governor {
         match applied {
             Ok(applied) => {
                 let (changes, effects) = (applied.changes, applied.side_effects);
+                let values = changes
+                    .iter()
+                    .flat_map(|c| c.before().into_iter().chain(c.after()));
+                let data = effects.iter().filter_map(SideEffect::data);
+                GovernorError::check_nesting("changes", values.chain(data))?;
                 let after = current.next();
                 let next = match applied.body {
                     Some(body) => {
@@ -390,10 +398,14 @@ fn owned_reasons(judgement: &Judgement) -> Vec<DenialReason> {
     judgement.reasons().cloned().collect()
 }
 
-fn check_executor(request: &MutationRequest, call: &Call) -> Result<(), GovernorError> {
+fn check_executor(
+    request: &MutationRequest,
+    call: &Call,
+    rule: ExecutorRule,
+) -> Result<(), GovernorError> {
     let actor = call.context.actor.id();
     let round = request.round();
-    if round.rules().executor_rule() == ExecutorRule::Anyone {
+    if rule == ExecutorRule::Anyone {
         return Ok(());
     }
     let mut membership = call.membership.clone();
@@ -407,7 +419,7 @@ fn check_executor(request: &MutationRequest, call: &Call) -> Result<(), Governor
                 && membership.is_one_person(actor, v.actor(), v.evidence())
         })
     };
-    let barred = match round.rules().executor_rule() {
+    let barred = match rule {
         ExecutorRule::Anyone => false,
         ExecutorRule::NotRequester => requester(),
         ExecutorRule::NotRequesterOrApprover => requester() || approver(),
@@ -427,8 +439,10 @@ impl Ruling {
     pub(super) fn judgement(self) -> Judgement {
         let mut records = self.records;
         match self.answer {
-            PolicyAnswer::Allowed => Judgement::allowed(records),
-            PolicyAnswer::Required => Judgement::required(self.rules, records),
+            // An allowance has rules, too: who may execute.
+            PolicyAnswer::Allowed | PolicyAnswer::Required => {
+                Judgement::required(self.rules, records)
+            }
             PolicyAnswer::Denied => Judgement::denied(records),
             PolicyAnswer::Abstained => {
                 records.push(PolicyRecord {

@@ -3,7 +3,7 @@
 use super::TooLarge;
 use crate::{
     approval::Shortage,
-    context::InvalidReason,
+    context::{InvalidReason, MAX_NESTING, is_too_deep},
     decision::DenialReason,
     ids::{ActorId, InvalidName, OperationId, RequestId, TenantId},
     mutation::{UpgradeError, ValidationErrors},
@@ -87,6 +87,14 @@ pub enum GovernorError {
     /// Something is larger than it may be.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// Free data is nested more deeply than it may be.
+    #[error("a value of the {what} is nested more than {limit} deep")]
+    TooDeep {
+        /// What: `metadata`, `intent` or `changes`.
+        what: &'static str,
+        /// How deep it may be.
+        limit: usize,
+    },
     /// Nobody, or too few people, could ever approve this.
     #[error("too few people could approve this: {}", short(.shortages))]
     Unsatisfiable {
@@ -194,6 +202,18 @@ fn short(shortages: &[Shortage]) -> String {
 }
 
 impl GovernorError {
+    /// Refuses values that are nested too deeply.
+    pub(super) fn check_nesting<'a>(
+        what: &'static str,
+        values: impl IntoIterator<Item = &'a serde_json::Value>,
+    ) -> Result<(), Self> {
+        if values.into_iter().any(is_too_deep) {
+            let limit = MAX_NESTING;
+            return Err(Self::TooDeep { what, limit });
+        }
+        Ok(())
+    }
+
     /// Stable code. It never changes between releases; texts may.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -211,6 +231,7 @@ impl GovernorError {
             Self::IntentChanged { .. } => "governor.intent_changed",
             Self::Tampered { problem, .. } => problem.code(),
             Self::TooLarge(_) => "governor.too_large",
+            Self::TooDeep { .. } => "governor.too_deep",
             Self::Unsatisfiable { .. } => "governor.unsatisfiable",
             Self::KeyReused { .. } => "governor.key_reused",
             Self::OperationReused { .. } => "governor.operation_reused",

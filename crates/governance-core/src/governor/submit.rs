@@ -1,6 +1,6 @@
 //! Submission.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Governor, GovernorError, TooLarge,
@@ -182,7 +182,8 @@ impl Governor {
     /// [`GovernorError::Invalid`] when the mutation makes no sense on the state,
     /// [`GovernorError::Unsatisfiable`] when too few people could ever approve it,
     /// [`GovernorError::PolicyConflict`], [`GovernorError::UnknownMutation`],
-    /// [`GovernorError::TooLarge`], [`GovernorError::Unauthorized`], [`GovernorError::Name`],
+    /// [`GovernorError::Payload`] when the mutation cannot be encoded and read back,
+    /// [`GovernorError::TooDeep`], [`GovernorError::TooLarge`], [`GovernorError::Unauthorized`], [`GovernorError::Name`],
     /// [`GovernorError::Port`], [`GovernorError::Store`], [`GovernorError::Unknown`]. Nothing is
     /// stored then, but for the last, which does not know.
     ///
@@ -232,6 +233,11 @@ impl Governor {
             }
         })?;
         TooLarge::check("payload", payload.body().len(), self.parts.limits.payload)?;
+        // What nobody can read would be found out at the execution, after all the approvals.
+        Payload::decode_body::<M>(payload.body()).map_err(|source| GovernorError::Payload {
+            what: "payload",
+            source,
+        })?;
         let call = self
             .admit(context, Operation::Submit, Some(&scope), None)
             .await?;
@@ -260,6 +266,7 @@ impl Governor {
             return same_change(existing, &payload, &call);
         }
         let mut intent = mutation.intent()?;
+        GovernorError::check_nesting("intent", intent.metadata().values())?;
         self.check_metadata(intent.metadata())?;
         let loaded = self.load_state(&scope, mutation).await?;
         mutation
@@ -307,10 +314,9 @@ impl Governor {
             }
         };
         let id = self.parts.ids.request_id(now, scope.slot());
-        // Whoever owns the service account that asks has asked, too.
-        let principals = call.membership.acts_for.iter().cloned();
-        let mut proposal = Proposal::new(id, scope, payload, intent, loaded.version, &act)
-            .with_parties(options.parties.into_iter().chain(principals));
+        let parties = self.parties(options.parties, &call).await?;
+        let mut proposal =
+            Proposal::new(id, scope, payload, intent, loaded.version, &act).with_parties(parties);
         if let Some(key) = key {
             proposal = proposal.with_idempotency_key(key);
         }
@@ -321,6 +327,28 @@ impl Governor {
         )?);
         self.check_document(&request)?;
         self.create(request, &call).await
+    }
+
+    /// Those who share in a change beside the caller. Whoever owns an account that asks or shares
+    /// does so, too.
+    async fn parties(
+        &self,
+        others: Vec<ActorId>,
+        call: &Call,
+    ) -> Result<BTreeSet<ActorId>, GovernorError> {
+        let mut parties: BTreeSet<ActorId> = others.into_iter().collect();
+        // The directory is asked about each, so first of all they have to fit.
+        let bytes = parties.iter().map(|party| party.as_str().len()).sum();
+        TooLarge::check("document", bytes, self.parts.limits.document)?;
+        parties.extend(call.context.on_behalf_of.clone());
+        parties.remove(call.context.actor.id());
+        let mut owners = call.membership.acts_for.clone();
+        for party in &parties {
+            let membership = self.parts.directory.membership(&self.tenant, party).await?;
+            owners.extend(membership.acts_for);
+        }
+        parties.extend(owners);
+        Ok(parties)
     }
 
     async fn create(
@@ -374,15 +402,18 @@ impl Governor {
     }
 }
 
-/// The request an idempotency key belongs to, if it is the same change of the same requester.
+/// The request an idempotency key belongs to, if it is the same change of the same requester for
+/// the same person.
 fn same_change(
     existing: Arc<MutationRequest>,
     payload: &Payload,
     call: &Call,
 ) -> Result<Submission, GovernorError> {
-    let same = existing.proposal().payload().digest() == payload.digest()
-        && existing.proposal().payload().mutation() == payload.mutation()
-        && existing.proposal().requester().id() == call.context.actor.id();
+    let (known, stored) = (existing.proposal(), existing.proposal().payload());
+    let same = (stored.mutation(), stored.schema(), stored.digest())
+        == (payload.mutation(), payload.schema(), payload.digest())
+        && known.requester().id() == call.context.actor.id()
+        && known.on_behalf_of() == call.context.on_behalf_of.as_ref();
     if same {
         Ok(Submission {
             request: existing,

@@ -50,6 +50,7 @@ impl Governor {
         scope: Option<&Scope>,
         request: Option<&MutationRequest>,
     ) -> Result<Call, GovernorError> {
+        GovernorError::check_nesting("metadata", context.metadata.values())?;
         // The display name is free text of the call, like its metadata.
         let name = context.actor.name().map_or(0, str::len);
         self.check_free_data(metadata_footprint(&context.metadata) + name)?;

@@ -1,6 +1,6 @@
 //! Mutations without their types, for services that handle all of them.
 
-use std::any::Any;
+use std::{any::Any, error::Error as _};
 
 use bytes::Bytes;
 
@@ -63,12 +63,19 @@ impl<M: Mutation> DynMutation for M {
             changes,
             side_effects,
         } = Mutation::apply(self, state)?;
+        let failed = |code, error: PayloadError| {
+            let cause = error.source().map(ToString::to_string);
+            let message = [error.to_string(), cause.unwrap_or_default()].join(": ");
+            MutationError::new(Label::literal(code), message)
+        };
         let body = state
             .map(|state| payload::encode(&state))
             .transpose()
-            .map_err(|error| {
-                MutationError::new(Label::literal("state.encode"), error.to_string())
-            })?;
+            .map_err(|error| failed("state.encode", error))?;
+        // A state that nobody can read could not be changed any more, not even to mend it.
+        if let Some(body) = &body {
+            payload::decode::<M::State>(body).map_err(|e| failed("state.unreadable", e))?;
+        }
         Ok(AppliedBody {
             body,
             changes,

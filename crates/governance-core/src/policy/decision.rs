@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    approval::ApprovalRules,
+    approval::{ApprovalRules, ExecutorRule},
     context::Metadata,
     decision::DenialReason,
     effects::Severity,
@@ -75,10 +75,11 @@ impl PolicyDecision {
         Ok(Self::new(Answer::Deny(vec![reason]), Severity::Error))
     }
 
-    /// The change may happen once these approvals are there. Rules without requirements allow it.
+    /// The change may happen once these approvals are there. Rules without requirements allow it,
+    /// to be executed by whom they say.
     #[must_use]
     pub fn require(rules: ApprovalRules) -> Self {
-        if rules.is_empty() {
+        if rules.is_empty() && rules.executor_rule() == ExecutorRule::Anyone {
             return Self::allow();
         }
         Self::new(Answer::Require(rules), Severity::Info)

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     approval::{ApprovalRules, RuleConflict},
+    context::is_too_deep,
     decision::{DenialReason, PolicyAnswer, PolicyRecord},
     effects::Severity,
     ids::Label,
@@ -270,6 +271,10 @@ async fn ask_one(
         }
     };
     let (decision, faulted) = match tokio::time::timeout(deadline, policy.evaluate(subject)).await {
+        Ok(Ok(decision)) if decision.metadata.values().any(is_too_deep) => {
+            let problem = "its data is nested too deeply";
+            (fault("policy.fault", problem.to_owned()), true)
+        }
         Ok(Ok(decision)) => (decision, false),
         Ok(Err(error)) => (fault("policy.fault", bounded(&error.to_string())), true),
         Err(_) => (
@@ -285,6 +290,8 @@ async fn ask_one(
         ),
         Answer::Allow => (PolicyAnswer::Allowed, Vec::new(), ApprovalRules::default()),
         Answer::Deny(reasons) => (PolicyAnswer::Denied, reasons, ApprovalRules::default()),
+        // Nobody has to approve, but not everybody may execute.
+        Answer::Require(rules) if rules.is_empty() => (PolicyAnswer::Allowed, Vec::new(), rules),
         Answer::Require(rules) => (PolicyAnswer::Required, Vec::new(), rules),
     };
     let amendments = decision
@@ -339,11 +346,12 @@ fn all_of(path: &str, answers: Vec<Ruling>) -> Result<Ruling, Conflicted> {
 }
 
 fn any_of(path: &str, mut answers: Vec<Ruling>) -> Result<Ruling, Conflicted> {
-    if answers
-        .iter()
-        .any(|ruling| ruling.answer == PolicyAnswer::Allowed)
-    {
-        return unite(path, answers, |answer| answer == PolicyAnswer::Allowed);
+    let allowed = answers.iter().filter(|r| r.answer == PolicyAnswer::Allowed);
+    // All that an allowance can ask for is who executes, and one without a condition is enough.
+    if let Some(executor) = allowed.map(|r| r.rules.executor_rule()).min() {
+        let mut united = unite(path, answers, |answer| answer == PolicyAnswer::Allowed)?;
+        united.rules = ApprovalRules::default().executor(executor);
+        return Ok(united);
     }
     if let Some(first) = answers
         .iter()

@@ -8,8 +8,9 @@ use super::Policy;
 ///
 /// * [`PolicyTree::all_of`]: every part is asked. One denial denies; otherwise all requirements
 ///   together are required; otherwise one allowance allows.
-/// * [`PolicyTree::any_of`]: every part is asked. One allowance allows; otherwise the first part
-///   that requires approvals says which; otherwise one denial denies.
+/// * [`PolicyTree::any_of`]: every part is asked. One allowance allows, under the laxest rule of
+///   those that allow about who executes; otherwise the first part that requires approvals says
+///   which; otherwise one denial denies.
 /// * [`PolicyTree::priority`]: parts are asked in order until one does not abstain.
 ///
 /// Where nobody has an opinion the tree has none.

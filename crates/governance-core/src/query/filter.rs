@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::bytes::of_condition;
 use crate::{
     approval::Membership,
+    context::{MAX_NESTING, is_too_deep},
     decision::DecisionCategory,
     effects::Severity,
     ids::{
@@ -349,6 +350,12 @@ impl Filter {
             }
             match filter {
                 Self::Is(condition) => {
+                    if let Condition::IntentMetadata { value, .. }
+                    | Condition::RequestMetadata { value, .. } = condition
+                        && is_too_deep(value)
+                    {
+                        return Err(FilterError::TooDeep);
+                    }
                     values = values.saturating_add(condition.values());
                     if values > Self::MAX_VALUES {
                         return Err(FilterError::TooManyValues);
@@ -395,8 +402,12 @@ impl Not for Filter {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// It is nested too deeply.
-    #[error("the filter is nested deeper than {}", Filter::MAX_DEPTH)]
+    /// It is nested too deeply, or a value it compares with is nested deeper than free data may
+    /// be.
+    #[error(
+        "the filter is nested deeper than {}, or a value in it than {MAX_NESTING}",
+        Filter::MAX_DEPTH
+    )]
     TooDeep,
     /// It has too many parts.
     #[error("the filter has more than {} parts", Filter::MAX_PARTS)]
@@ -468,6 +479,32 @@ mod tests {
         assert_eq!(both.check(), Ok(()));
         let more = both.and(Filter::from(Condition::Text("x".to_owned())));
         assert_eq!(more.check().unwrap_err().code(), "filter.text_too_long");
+    }
+
+    #[test]
+    fn values_are_nested_no_deeper_than_free_data_may_be() {
+        let key = || "key".to_owned();
+        let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::from(vec![inner]));
+        for (depth, checked) in [
+            (MAX_NESTING, Ok(())),
+            (MAX_NESTING + 1, Err(FilterError::TooDeep)),
+            (5_000, Err(FilterError::TooDeep)),
+        ] {
+            let value = || nested(depth);
+            let (key, intent) = (
+                key(),
+                Condition::IntentMetadata {
+                    key: key(),
+                    value: value(),
+                },
+            );
+            assert_eq!(Filter::from(intent).check(), checked);
+            let request = Condition::RequestMetadata {
+                key,
+                value: value(),
+            };
+            assert_eq!(Filter::from(request).check(), checked);
+        }
     }
 
     #[test]

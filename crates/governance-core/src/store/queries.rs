@@ -70,6 +70,10 @@ pub trait RequestQueries: fmt::Debug + Send + Sync {
 
     /// Decisions, in the order they were stored, or newest first. There is no order by deadline.
     ///
+    /// A page reads a bounded part of the journal. For a query that few of its entries match it
+    /// may be empty and still have a cursor: one further along than the one it came from, so that
+    /// a walk ends.
+    ///
     /// # Errors
     ///
     /// See the trait; `InvalidInput` for an order by deadline.

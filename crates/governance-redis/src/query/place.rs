@@ -33,6 +33,9 @@ pub(super) struct Cut {
 const VERSION: u8 = 1;
 /// The same with the series behind it; what was never cut anew needs none.
 const VERSION_SERIES: u8 = 2;
+/// Far behind anything a store can come to, and far enough below the largest number that what is
+/// around a place can be told without overflow. A cursor is not signed, so it may say anything.
+const BEYOND: u64 = 1 << 62;
 const ORDINALS: u8 = 0;
 const DUE: u8 = 1;
 
@@ -95,8 +98,9 @@ impl Place {
         };
         let place = match (*kind, order) {
             (ORDINALS, Order::Submission | Order::NewestFirst) => {
-                let ordinals: Option<Vec<u64>> =
-                    (0..partitions).map(|_| read_number(&mut rest)).collect();
+                let ordinals: Option<Vec<u64>> = (0..partitions)
+                    .map(|_| read_number(&mut rest).filter(|ordinal| *ordinal < BEYOND))
+                    .collect();
                 rest.is_empty().then_some(Self::Ordinals(ordinals?))?
             }
             (DUE, Order::Deadline) => {
@@ -132,7 +136,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_place_round_trips(
-            ordinals in prop::collection::vec(any::<u64>(), 1..20), series in 0_u32..3,
+            ordinals in prop::collection::vec(0..BEYOND, 1..20), series in 0_u32..3,
         ) {
             let (place, partitions) = (Place::Ordinals(ordinals.clone()), ordinals.len());
             let cut = Cut { partitions, series };
@@ -158,6 +162,15 @@ mod tests {
             for order in Order::ALL {
                 let _ = Place::decode(&bytes, cut(1), order);
             }
+        }
+    }
+
+    #[test]
+    fn a_place_beyond_everything_is_malformed() {
+        for ordinal in [BEYOND, u64::MAX] {
+            let bytes = Place::Ordinals(vec![ordinal]).encode(cut(1));
+            let read = Place::decode(&bytes, cut(1), Order::Submission);
+            assert_eq!(read, Err(PageError::CursorMalformed));
         }
     }
 

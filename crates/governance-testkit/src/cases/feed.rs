@@ -233,6 +233,33 @@ pub async fn foreign_token_is_refused(trial: &Trial) {
     }
 }
 
+/// A token is not signed: whoever has one can make others. They are answered or refused, and the
+/// store goes on.
+pub async fn made_up_tokens_are_answered_or_refused(trial: &Trial) {
+    let store = &**trial.store();
+    trial.create(&trial.request()).await;
+    let seen = store.head().await.expect("a token").as_str().to_owned();
+    for at in 0..seen.len() {
+        for with in ["", "0", "9", "A", "_", "-", "99999999999999999999", "_____"] {
+            for rest in ["", &seen[at + 1..]] {
+                let token = FeedToken::new([&seen[..at], with, rest].concat());
+                let Err(error) = store.read(Some(&token), 10).await else {
+                    continue;
+                };
+                let kind = error.kind();
+                let refused = matches!(
+                    kind,
+                    StoreErrorKind::InvalidInput
+                        | StoreErrorKind::Expired
+                        | StoreErrorKind::Unavailable
+                );
+                assert!(refused, "{token}: {error:?}");
+            }
+        }
+    }
+    trial.create(&trial.request().state("after")).await;
+}
+
 /// A batch has from 1 to 1000 events.
 pub async fn limits_are_checked(trial: &Trial) {
     let store = &**trial.store();

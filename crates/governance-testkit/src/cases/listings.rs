@@ -1,11 +1,12 @@
 //! Lists of approval requirements and of decisions.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use governance_core::{
-    ApprovalQuery, ApprovalRules, DecisionCategory, DecisionQuery, DecisionView, Membership,
-    MutationRequest, Order, PageRequest, RequestQuery, Requirement, RequirementStatus, Selector,
-    Status, StoreErrorKind, TenantId, TimeRange, approval_views,
+    ApprovalQuery, ApprovalRules, Cursor, DecisionCategory, DecisionQuery, DecisionView, Digest,
+    Membership, MutationRequest, Order, Page, PageError, PageRequest, RequestQuery, Requirement,
+    RequirementStatus, Selector, Status, StoreError, StoreErrorKind, TenantId, TimeRange,
+    approval_views,
 };
 
 use crate::{
@@ -219,4 +220,109 @@ pub async fn decisions_after_a_purge(trial: &Trial) {
     };
     let wanted: Vec<_> = of(&one).into_iter().skip(1).chain(of(&three)).collect();
     assert_eq!(rest, wanted);
+}
+
+/// Positions somebody might make up who has seen one: others of the same beginning, with numbers
+/// at the ends of what there is.
+fn made_up(seen: &[u8]) -> Vec<Vec<u8>> {
+    const TAILS: [&[u8]; 9] = [
+        &[],
+        &[0],
+        &[0xff; 4],
+        &[0xff; 8],
+        &[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        &[0x80, 0, 0, 0, 0, 0, 0, 0],
+        // As numbers of variable length: the largest, the one before, and 2^63.
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1],
+    ];
+    let mut all = Vec::new();
+    for begin in 0..=seen.len() {
+        for tail in TAILS {
+            all.push([&seen[..begin], tail].concat());
+        }
+        for byte in [0, 1, 0x7f, 0x80, 0xff] {
+            let mut changed = seen.to_vec();
+            if let Some(at) = changed.get_mut(begin) {
+                *at = byte;
+                all.push(changed);
+            }
+        }
+    }
+    all
+}
+
+/// Walks from a position that was made up. It may be refused, and may lead anywhere, however long
+/// the way is from there.
+async fn walk_from<T>(
+    first: PageRequest,
+    order: Order,
+    digest: Digest,
+    mut list: impl AsyncFnMut(&PageRequest) -> Result<Page<T>, StoreError>,
+) {
+    const MOST_PAGES: usize = 5;
+    let genuine = list(&first).await.expect("a page").next;
+    let genuine = genuine.expect("more pages");
+    let seen = genuine.position(order, digest).expect("its own");
+    for position in made_up(seen) {
+        let mut page = first.clone().after(Cursor::new(order, digest, &position));
+        for pages in 0..MOST_PAGES {
+            match list(&page).await {
+                Ok(found) => match found.next {
+                    Some(next) => page = page.after(next),
+                    None => break,
+                },
+                Err(error) => {
+                    let told = error.cause::<PageError>();
+                    assert!(told.is_some() && pages == 0, "{position:x?}: {error:?}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// A cursor is not signed: whoever has one can make others. None of them does any harm.
+pub async fn made_up_positions_are_answered_or_refused(trial: &Trial) {
+    let store = &**trial.store();
+    for i in 0..4 {
+        let later = trial.start().saturating_add(Duration::from_secs(60 + i));
+        let state = format!("s{i}");
+        trial
+            .create(
+                &trial
+                    .request()
+                    .state(&state)
+                    .deadline(later)
+                    .rules(staged()),
+            )
+            .await;
+    }
+    let query = everything();
+    for order in Order::ALL {
+        let first = page(2, order);
+        let list = async |page: &PageRequest| store.requests(&query, page).await;
+        walk_from(first, order, query.digest(), list).await;
+    }
+    let approvals = ApprovalQuery::of(everything());
+    for order in Order::ALL {
+        let first = page(2, order);
+        let list = async |page: &PageRequest| store.approvals(&approvals, page).await;
+        walk_from(first, order, approvals.digest(), list).await;
+    }
+    let decisions = DecisionQuery::of(everything());
+    for order in [Order::Submission, Order::NewestFirst] {
+        let first = page(4, order);
+        let list = async |page: &PageRequest| store.decisions(&decisions, page).await;
+        walk_from(first, order, decisions.digest(), list).await;
+    }
+    // A narrow query may be answered in another way.
+    let one = everything().states([fixtures::state_id("s1"), fixtures::state_id("s2")]);
+    for order in Order::ALL {
+        let first = page(1, order);
+        let list = async |page: &PageRequest| store.requests(&one, page).await;
+        walk_from(first, order, one.digest(), list).await;
+    }
+    trial.create(&trial.request().state("after")).await;
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis_client::{
-    Operation, Script,
+    Operation,
     redis::{self, Cmd},
 };
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use super::MigrationError;
 use crate::{error::RedisError, partition::Partition, script::COPY, shared::Shared};
 
 const COMPARE: Operation = Operation::read("migrate_compare");
-/// Values of one step: with the progress and the fence they are within what a script may name.
-pub(super) const AT_ONCE: usize = Script::MAX_KEYS - 8;
+/// Values of one step.
+pub(super) const AT_ONCE: usize = 120;
 
 /// What a partition is to have in one place.
 pub(super) enum Piece {
