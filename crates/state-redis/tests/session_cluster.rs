@@ -5,7 +5,10 @@ mod support;
 use std::sync::Arc;
 
 use redis_harness::Cluster;
-use state_core::{MonotonicClock, Namespace, session::SessionOptions};
+use state_core::{
+    MonotonicClock, Namespace,
+    session::{SessionOptions, SessionStore},
+};
 use state_redis::session::RedisSessions;
 use state_testkit::{
     async_trait,
@@ -22,9 +25,14 @@ impl SessionHarness for OnCluster {
     async fn fresh(&self, options: SessionOptions) -> SessionParts {
         let client = client_of(&self.0).await;
         let namespace = Namespace::new("web").expect("a name");
-        let store = RedisSessions::new(client.clone(), &namespace, options);
+        let of = client.clone();
+        let open = move |options| -> Arc<dyn SessionStore> {
+            let store = RedisSessions::new(of.clone(), &namespace, options);
+            Arc::new(store.expect("valid options"))
+        };
         SessionParts {
-            store: Arc::new(store.expect("valid options")),
+            store: open(options),
+            reopened: Box::new(open),
             clock: Arc::new(MonotonicClock::new()),
             passage: Arc::new(ServerTime(client)),
             guard: Box::new(()),

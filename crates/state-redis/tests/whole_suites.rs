@@ -7,7 +7,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use parking_lot::Mutex;
 use redis_client::Client;
 use redis_harness::Server;
-use state_core::{MonotonicClock, Namespace, process::ProcessOptions, session::SessionOptions};
+use state_core::{
+    MonotonicClock, Namespace,
+    process::ProcessOptions,
+    session::{SessionOptions, SessionStore},
+};
 use state_redis::{
     KEYS,
     cache::RedisCacheStore,
@@ -123,9 +127,14 @@ impl SessionHarness for Shared {
     async fn fresh(&self, options: SessionOptions) -> SessionParts {
         let client = self.client().await;
         let namespace = Namespace::new("web").expect("a name");
-        let store = RedisSessions::new(client.clone(), &namespace, options);
+        let of = client.clone();
+        let open = move |options| -> Arc<dyn SessionStore> {
+            let store = RedisSessions::new(of.clone(), &namespace, options);
+            Arc::new(store.expect("valid options"))
+        };
         SessionParts {
-            store: Arc::new(store.expect("valid options")),
+            store: open(options),
+            reopened: Box::new(open),
             clock: Arc::new(MonotonicClock::new()),
             passage: Arc::new(ServerTime(client)),
             guard: Box::new(()),
