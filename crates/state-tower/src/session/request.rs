@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     RequestSessionError,
     cookie::Sent,
-    held::{Change, Held, Live, State, Values, encode},
+    held::{Change, Held, Live, State, encode},
 };
 
 /// How often a change is made anew because others were faster.
