@@ -79,7 +79,7 @@ fn every_setting_is_read() {
         ("POOL_SIZE", "5"),
         ("POOL_WAIT_TIMEOUT", "4s"),
         ("POOL_RECYCLE", "idle:5s"),
-        ("SHARED_CONNECTIONS", "0"),
+        ("CONNECTION", "pool"),
         ("PING_ON_BUILD", "true"),
         ("PING_TIMEOUT", "6s"),
         ("CLOSE_TIMEOUT", "7s"),
@@ -144,8 +144,11 @@ fn wrong_values_name_the_variable_and_not_the_value() {
         ("POOL_WAIT_TIMEOUT", "0ms", Problem::OutOfBounds),
         ("POOL_RECYCLE", "idle:0ms", Problem::OutOfBounds),
         ("POOL_RECYCLE", "often", Problem::NotAChoice),
-        ("SHARED_CONNECTIONS", "17", Problem::OutOfBounds),
-        ("SHARED_CONNECTIONS", "16", Problem::Contradiction),
+        ("CONNECTION", "pooled", Problem::NotAChoice),
+        ("CONNECTION", "shared:0", Problem::OutOfBounds),
+        ("CONNECTION", "shared:17", Problem::OutOfBounds),
+        ("CONNECTION", "shared:16", Problem::Contradiction),
+        ("CONNECTION", "shared:many", Problem::NotANumber),
         ("PING_ON_BUILD", "si", Problem::NotABoolean),
         ("PING_TIMEOUT", "0ms", Problem::OutOfBounds),
         ("CLOSE_TIMEOUT", "0ms", Problem::OutOfBounds),
@@ -169,6 +172,26 @@ fn wrong_values_name_the_variable_and_not_the_value() {
 }
 
 #[test]
+fn connections_are_pooled_or_shared() {
+    for (value, expected) in [
+        ("pool", 0),
+        ("shared", 2),
+        ("shared:1", 1),
+        ("shared:15", 15),
+        ("  ", 2),
+    ] {
+        let config = with("CONNECTION", value).unwrap();
+        assert_eq!(config.shared_connections(), expected, "{value}");
+    }
+    // Nothing to share: said when it was asked for, and a checkout per command when it was not.
+    let one = ("POOL_SIZE", "1");
+    assert_eq!(read(&[ADDR, one]).unwrap().shared_connections(), 0);
+    let error = read(&[ADDR, one, ("CONNECTION", "shared")]).unwrap_err();
+    assert_eq!(error.problems()[0].variable(), "REDIS_CONNECTION");
+    assert_eq!(error.problems()[0].problem(), Problem::Contradiction);
+}
+
+#[test]
 fn everything_wrong_is_reported_at_once_in_order() {
     let error = read(&[
         ("HEALTH_SLOW", "x"),
@@ -189,7 +212,7 @@ fn everything_wrong_is_reported_at_once_in_order() {
             "ADDR",
             "DB",
             "POOL_SIZE",
-            "SHARED_CONNECTIONS",
+            "CONNECTION",
             "HEALTH_SLOW",
             "KEY_PREFIX"
         ]

@@ -17,8 +17,13 @@ impl SessionHarness for Memory {
     async fn fresh(&self, options: SessionOptions) -> SessionParts {
         let clock = VirtualClock::new();
         let store = MemorySessions::with(options, Arc::new(clock.clone()), Faults::new());
+        let store = store.expect("valid options");
+        let same = store.clone();
         SessionParts {
-            store: Arc::new(store.expect("valid options")),
+            store: Arc::new(store),
+            reopened: Box::new(move |options| {
+                Arc::new(same.reopened(options).expect("valid options"))
+            }),
             clock: Arc::new(clock.clone()),
             passage: Arc::new(clock),
             guard: Box::new(()),

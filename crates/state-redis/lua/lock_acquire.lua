@@ -1,7 +1,8 @@
 #!lua
 -- lock.acquire 1
 --
--- Takes all names or none, for one holder.
+-- Takes all names or none, for one holder. A holder that has all of them under one fence keeps it;
+-- one that has some of them, or has taken them one after the other, gets a new one for all.
 --
 -- KEYS  for every name: lock, last fence
 -- ARGV  1 token, 2 lifetime in ms, 3 lifetime of the fence in ms
@@ -15,14 +16,16 @@ if not (ttl and ttl >= 1 and ttl % 1 == 0 and fence_ttl and fence_ttl >= ttl and
   return redis.error_reply('ERR invalid lifetime')
 end
 
-local mine, fence, left = 0, nil, -1
+local mine, fence, together, left = 0, nil, true, -1
 for i = 1, #KEYS, 2 do
   local held = call('GET', KEYS[i])
   if held then
     local space = string.find(held, ' ', 1, true)
     if string.sub(held, space + 1) == token then
+      local under = string.sub(held, 1, space - 1)
       mine = mine + 1
-      fence = string.sub(held, 1, space - 1)
+      together = together and (fence == nil or fence == under)
+      fence = under
     else
       left = math.max(left, 0, call('PTTL', KEYS[i]))
     end
@@ -31,7 +34,7 @@ end
 if left >= 0 then
   return {'HELD', left}
 end
-if mine * 2 == #KEYS then
+if together and mine * 2 == #KEYS then
   for i = 1, #KEYS, 2 do
     call('PEXPIRE', KEYS[i], ttl)
   end

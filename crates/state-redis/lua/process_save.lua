@@ -18,7 +18,7 @@ if not (retention and retention >= 1 and retention % 1 == 0 and kept and kept >=
   return redis.error_reply('ERR invalid argument')
 end
 
-local stored = call('HMGET', KEYS[1], 'v', 's', 'f', 'o', 'op', 'k', 'l')
+local stored = call('HMGET', KEYS[1], 'v', 's', 'f', 'o', 'op', 'k', 'l', 'e')
 local version, status, fence, owner = stored[1], stored[2], tonumber(stored[3] or 0), stored[4]
 if not version then
   return {'ABSENT'}
@@ -41,7 +41,9 @@ if not overrides then
     return {'FENCED', stored[3]}
   end
 end
-if not string.find(ARGV[5], status, 1, true) then
+-- An end is the last status, whatever the caller allows: what has ended may only be noted on.
+local ended = stored[8]
+if not string.find(ARGV[5], status, 1, true) or (ended and ARGV[6] ~= '') then
   return {'STATUS', status}
 end
 
@@ -86,6 +88,8 @@ if ARGV[7] == '1' then
   end
   call('ZADD', KEYS[4], now, id)
   call('PEXPIRE', KEYS[4], ARGV[9])
+elseif ended then
+  call('HSET', KEYS[1], unpack(fields))
 else
   call('HSET', KEYS[1], unpack(fields))
   call('PERSIST', KEYS[1])

@@ -3,16 +3,19 @@
 --
 -- Moves a session that is good to a new id; with a user it begins anew as that user's.
 --
--- KEYS  old session, new session, revocations, index of the old user, index of the new one
+-- KEYS  old session, new session, revocations, index of the old user, index of the new one, then
+--       the sessions of the new user that end for it
 -- ARGV  1 old hash, 2 new hash, 3 version, 4 old user or '', 5 new user or '' for the same,
 --       6 begin of the login in microseconds or '', 7 idle time in ms, 8 longest age in ms,
---       9 how long the old id leads to the new one in ms, '0' for not at all
+--       9 how long the old id leads to the new one in ms, '0' for not at all,
+--       10 most sessions of the new user or '0', then the hashes of the sessions that end for it
 -- Reply MOVED, version, created, last seen, end, user, data | TAKEN | CONFLICT, version |
---       LOGIN (revoked since it began) | GONE | EXPIRED | REVOKED | THERE, hash (it was moved)
+--       LOGIN (revoked since it began) | CROWDED | GONE | EXPIRED | REVOKED | THERE, hash (it was moved)
 
 local call = redis.call
-local idle, age, grace = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-if not (idle and idle >= 1 and idle % 1 == 0 and age and age >= 1 and age % 1 == 0 and grace and grace >= 0 and grace % 1 == 0) then
+local idle, age, grace, most = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+if not (idle and idle >= 1 and idle % 1 == 0 and age and age >= 1 and age % 1 == 0
+  and grace and grace >= 0 and grace % 1 == 0 and most and most >= 0) then
   return redis.error_reply('ERR invalid lifetime')
 end
 -- An id from before a login must not lead to what the login opens.
@@ -55,6 +58,30 @@ if ARGV[5] ~= '' then
   if ARGV[6] ~= '' and tonumber(ARGV[6]) <= cut then
     return {'LOGIN'}
   end
+  -- As when a session is created; the one that moves is counted once.
+  local over = call('ZRANGE', KEYS[5], '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, 100)
+  if #over > 0 then
+    call('ZREM', KEYS[5], unpack(over))
+  end
+  if most > 0 then
+    local stay = call('ZCARD', KEYS[5])
+    if call('ZSCORE', KEYS[5], ARGV[1]) then
+      stay = stay - 1
+    end
+    for i = 11, #ARGV do
+      if call('ZSCORE', KEYS[5], ARGV[i]) then
+        stay = stay - 1
+      end
+    end
+    if stay >= most then
+      return {'CROWDED'}
+    end
+    for i = 11, #ARGV do
+      if call('ZREM', KEYS[5], ARGV[i]) == 1 then
+        call('DEL', KEYS[i - 5])
+      end
+    end
+  end
   local begun = math.max(now, cut + 1)
   s[2] = string.format('%.0f', begun)
   s[3] = s[2]
@@ -74,11 +101,6 @@ if s[5] ~= '' then
   call('ZREM', KEYS[4], ARGV[1])
 end
 if user ~= '' then
-  -- As when a session is created.
-  local over = call('ZRANGE', KEYS[5], '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, 100)
-  if #over > 0 then
-    call('ZREM', KEYS[5], unpack(over))
-  end
   call('ZADD', KEYS[5], s[4], ARGV[2])
   call('PEXPIRE', KEYS[5], string.format('%.0f', math.max(age, call('PTTL', KEYS[5]))))
 end

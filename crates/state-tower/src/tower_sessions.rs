@@ -26,7 +26,7 @@ const REST: &str = "AAAAAAAAAAAAAAAAAAAAA";
 const TRIES: usize = 8;
 
 /// Sessions of `state-core` for an application that uses the crate `tower-sessions` and stays with
-/// it. A clone is a handle to the same. Others use [`SessionLayer`](crate::SessionLayer).
+/// it. A clone is a handle to the same. Others use `SessionLayer`, of the feature `session`.
 ///
 /// Ids are stored as keyed hashes, and made here: one that a client sent is never taken over. They
 /// are theirs, of 128 random bits.

@@ -38,6 +38,7 @@ pub struct ConfigBuilder {
     pool_wait_timeout: Option<Duration>,
     recycle: Option<Recycle>,
     shared_connections: Option<usize>,
+    is_shared: bool,
     ping_on_build: bool,
     ping_timeout: Option<Duration>,
     close_timeout: Option<Duration>,
@@ -227,6 +228,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// There have to be shared connections, as many as is usual.
+    pub(super) const fn shared(mut self) -> Self {
+        self.is_shared = true;
+        self
+    }
+
     pub(super) const fn instance(&self) -> &InstanceName {
         &self.name
     }
@@ -249,14 +256,10 @@ impl ConfigBuilder {
             "POOL_SIZE",
             Problem::OutOfBounds,
         );
+        check.that(shared_connections <= 16, "CONNECTION", Problem::OutOfBounds);
         check.that(
-            shared_connections <= 16,
-            "SHARED_CONNECTIONS",
-            Problem::OutOfBounds,
-        );
-        check.that(
-            shared_connections < pool_size,
-            "SHARED_CONNECTIONS",
+            shared_connections < pool_size && (shared_connections > 0 || !self.is_shared),
+            "CONNECTION",
             Problem::Contradiction,
         );
         let client_name = self.client_name.unwrap_or_else(|| self.name.to_string());

@@ -3,7 +3,8 @@
 use std::{env, fs, time::Duration};
 
 use crate::config::{
-    Config, ConfigBuilder, ConfigError, ConfigProblem, InstanceName, Problem, parse,
+    Config, ConfigBuilder, ConfigError, ConfigProblem, InstanceName, Problem,
+    parse::{self, Connection},
 };
 
 impl Config {
@@ -115,7 +116,11 @@ impl<F: FnMut(&str) -> Result<Option<String>, NotUnicode>> Reader<F> {
         }
         self.parsed("POOL_SIZE", parse::number, B::pool_size);
         self.parsed("POOL_RECYCLE", parse::recycle, B::recycle);
-        self.parsed("SHARED_CONNECTIONS", parse::number, B::shared_connections);
+        self.parsed("CONNECTION", parse::connection, |b, how| match how {
+            Connection::Pool => b.shared_connections(0),
+            Connection::Shared(Some(count)) => b.shared_connections(count),
+            Connection::Shared(None) => b.shared(),
+        });
         self.parsed("PING_ON_BUILD", parse::boolean, B::ping_on_build);
         self.text("KEY_PREFIX", B::key_prefix);
     }

@@ -63,6 +63,29 @@ pub(super) fn recycle(text: &str) -> Result<Recycle, Problem> {
     }
 }
 
+/// How ordinary commands get a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// Each checks one out of the pool.
+    Pool,
+    /// They share so many, or as many as is usual.
+    Shared(Option<usize>),
+}
+
+pub(super) fn connection(text: &str) -> Result<Connection, Problem> {
+    match text {
+        "pool" => Ok(Connection::Pool),
+        "shared" => Ok(Connection::Shared(None)),
+        _ => {
+            let count = text.strip_prefix("shared:").ok_or(Problem::NotAChoice)?;
+            match number(count)? {
+                0 => Err(Problem::OutOfBounds),
+                count => Ok(Connection::Shared(Some(count))),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +117,19 @@ mod tests {
         );
         assert_eq!(recycle("idle:5"), Err(Problem::NotADuration));
         assert_eq!(recycle("sometimes"), Err(Problem::NotAChoice));
+    }
+
+    #[test]
+    fn connections_are_pooled_or_shared() {
+        for (text, expected) in [
+            ("pool", Ok(Connection::Pool)),
+            ("shared", Ok(Connection::Shared(None))),
+            ("shared:3", Ok(Connection::Shared(Some(3)))),
+            ("shared:0", Err(Problem::OutOfBounds)),
+            ("shared:", Err(Problem::NotANumber)),
+            ("2", Err(Problem::NotAChoice)),
+        ] {
+            assert_eq!(connection(text), expected, "{text}");
+        }
     }
 }

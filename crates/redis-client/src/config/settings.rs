@@ -110,9 +110,9 @@ pub const SETTINGS: &[Setting] = &[
         "`always`, `idle:<duration>` or `never`: when a used connection is checked before it is handed out",
     ),
     setting(
-        "SHARED_CONNECTIONS",
-        "2",
-        "connections ordinary commands share; 0 is a checkout per command; 0 to 16, less than the pool",
+        "CONNECTION",
+        "shared",
+        "`shared`: ordinary commands share 2 connections, `shared:<number>` so many, 1 to 16 and less than the pool; `pool`: a checkout per command",
     ),
     setting(
         "PING_ON_BUILD",

@@ -108,7 +108,9 @@ pub const WRITER_CLAIM: Duration = Duration::from_secs(2);
 #[async_trait]
 pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     /// Takes the target, all names of it or none. A token that holds it already gets the same fence
-    /// and a new lifetime.
+    /// and a new lifetime. One that holds only some of the names, or took them one after the other
+    /// and so under different fences, gets a new fence for all of them: the fence of a grant is
+    /// larger than every one given before for any of its names.
     ///
     /// `waits` tells that the caller will come again: a writer that waits keeps new readers out for
     /// a moment.

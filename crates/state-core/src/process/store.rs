@@ -91,7 +91,9 @@ pub struct Save<'a> {
     pub expect: Expect,
     /// The fence of the claim it is made under.
     pub fence: Option<Fence>,
-    /// From which statuses it may be made.
+    /// From which statuses it may be made. One with an end among them may be made on an ended
+    /// process only when it names no status; the process stays ended, since when and until when it
+    /// is kept do not change.
     pub allowed_from: &'a [Status],
     /// Whether it needs no fence and makes every claim there is worthless.
     pub overrides_claim: bool,

@@ -126,7 +126,7 @@ impl Sessions {
                 data: new.data.clone(),
                 meta: new.meta.clone(),
                 stamp: new.stamp.map(|stamp| stamp.0),
-                victims: self.victims(new.user.as_deref()).await?,
+                victims: self.victims(new.user.as_deref(), None).await?,
             };
             match self.0.store.create(&record).await? {
                 Stored::Stored(stored) => {
@@ -142,13 +142,19 @@ impl Sessions {
         }
     }
 
-    /// The oldest sessions of a user that are one too many with a new one.
-    async fn victims(&self, user: Option<&str>) -> Result<Vec<SessionHash>, SessionError> {
+    /// The oldest sessions of a user that are one too many with a new one. The one it is made of
+    /// is none of them.
+    async fn victims(
+        &self,
+        user: Option<&str>,
+        made_of: Option<&SessionHash>,
+    ) -> Result<Vec<SessionHash>, SessionError> {
         let most = self.options().max_per_user;
         let (Some(user), true) = (user, most > 0) else {
             return Ok(Vec::new());
         };
-        let listed = self.0.store.list(user).await?;
+        let mut listed = self.0.store.list(user).await?;
+        listed.retain(|listed| Some(&listed.handle) != made_of);
         let many = (listed.len() + 1).saturating_sub(most);
         Ok(listed
             .into_iter()
@@ -344,11 +350,13 @@ impl Sessions {
     /// Until then it does not rotate the session again: an id that was stolen must not become a
     /// new one.
     ///
-    /// With a user the session begins anew as that user's.
+    /// With a user the session begins anew as that user's, and counts as one of
+    /// [`SessionOptions::max_per_user`]: the oldest others end for it, as for a new one.
     ///
     /// # Errors
     ///
-    /// [`SessionError`]. With an unknown outcome neither id may open it, or the old one only for the
+    /// [`SessionError`]; [`SessionError::Contended`] when others logged in as the same user again
+    /// and again meanwhile. With an unknown outcome neither id may open it, or the old one only for the
     /// grace: ask the user to log in.
     ///
     /// # Cancel safety
@@ -357,7 +365,8 @@ impl Sessions {
     ///
     /// # Round trips
     ///
-    /// One.
+    /// One; two more with a user when the number of sessions of a user is limited, and one more
+    /// for a session that was moved a moment ago.
     pub async fn regenerate(
         &self,
         session: &Session,
@@ -388,9 +397,15 @@ impl Sessions {
             return Ok(Regenerated::Moved);
         }
         let grace = self.options().regenerate_grace;
-        let change = Change::Nothing { grace };
-        let (_, moved) = self.relocate(&old.handle, old, change).await?;
-        Ok(moved)
+        match self
+            .relocate(&old.handle, old, Change::Nothing { grace })
+            .await?
+        {
+            Relocated::Made(made) => Ok(made),
+            Relocated::Elsewhere(_) => Ok(Regenerated::Moved),
+            // Nobody's number of sessions grows.
+            Relocated::Crowded => Err(SessionError::Contended),
+        }
     }
 
     async fn change(
@@ -399,28 +414,33 @@ impl Sessions {
         user: Option<(&str, LoginStamp)>,
     ) -> Result<Regenerated, SessionError> {
         check_user(user.map(|(user, _)| user))?;
-        let grace = Duration::ZERO;
-        let change = user.map_or(Change::Nothing { grace }, |(user, stamp)| Change::User {
-            user,
-            stamp: stamp.0,
-        });
         let mut at = old.handle.clone();
+        let mut crowded = 0;
         for _ in 0..HOPS {
+            let victims = self.victims(user.map(|(user, _)| user), Some(&at)).await?;
+            let grace = Duration::ZERO;
+            let change = user.map_or(Change::Nothing { grace }, |(user, stamp)| Change::User {
+                user,
+                stamp: stamp.0,
+                victims: &victims,
+            });
             match self.relocate(&at, old, change).await? {
-                (Some(to), _) => at = to,
-                (None, made) => return Ok(made),
+                Relocated::Made(made) => return Ok(made),
+                Relocated::Elsewhere(to) => at = to,
+                Relocated::Crowded if crowded + 1 < TRIES => crowded += 1,
+                Relocated::Crowded => break,
             }
         }
         Err(SessionError::Contended)
     }
 
-    /// Moves a session to a new id; where it is if it was moved already.
+    /// Moves a session to a new id.
     async fn relocate(
         &self,
         from: &SessionHash,
         old: &Session,
         change: Change<'_>,
-    ) -> Result<(Option<SessionHash>, Regenerated), SessionError> {
+    ) -> Result<Relocated, SessionError> {
         let record = Record {
             version: old.version,
             user: old.user.clone(),
@@ -443,10 +463,11 @@ impl Sessions {
                 Target::Live(Moved::Taken) => continue,
                 Target::Live(Moved::Conflict { current }) => Regenerated::Conflict { current },
                 Target::Live(Moved::Revoked) => Regenerated::Revoked,
+                Target::Live(Moved::Crowded) => return Ok(Relocated::Crowded),
                 Target::Gone | Target::Expired | Target::Revoked => Regenerated::Lost,
-                Target::Moved(to) => return Ok((Some(to), Regenerated::Moved)),
+                Target::Moved(to) => return Ok(Relocated::Elsewhere(to)),
             };
-            return Ok((None, made));
+            return Ok(Relocated::Made(made));
         }
         Err(SessionError::IdExhausted)
     }
@@ -512,7 +533,7 @@ impl Sessions {
     ///
     /// # Round trips
     ///
-    /// Two, and one more when something in the index was over.
+    /// Two; one more at the same time for every 500 sessions after the first.
     pub async fn list_for_user(&self, user: &str) -> Result<Vec<Listed>, SessionError> {
         check_user(Some(user))?;
         Ok(self.0.store.list(user).await?)
@@ -581,6 +602,15 @@ impl Sessions {
             duration: Some(self.0.clock.now().saturating_since(since)),
         });
     }
+}
+
+/// How one attempt to move a session ended.
+enum Relocated {
+    Made(Regenerated),
+    /// It was moved already, and is there.
+    Elsewhere(SessionHash),
+    /// The user has more sessions than were counted.
+    Crowded,
 }
 
 fn found_at(at: SessionHash, asked: &SessionHash, record: Record) -> Session {

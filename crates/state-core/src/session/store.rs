@@ -118,6 +118,8 @@ pub enum Change<'a> {
         user: &'a str,
         /// When the login began.
         stamp: Timestamp,
+        /// The sessions of this user that end for it.
+        victims: &'a [SessionHash],
     },
 }
 
@@ -135,6 +137,9 @@ pub enum Moved {
     },
     /// All sessions of the new user were revoked after the login began.
     Revoked,
+    /// The new user has too many other sessions, and those that end for it are not enough. Nothing
+    /// was done.
+    Crowded,
 }
 
 /// A session in a listing. `Debug` shows no texts.

@@ -117,8 +117,10 @@ impl Table {
             return Ok(Acquired::Held { remaining });
         }
         let until = now.saturating_add(hold.ttl);
+        // Names that were taken one after the other have no fence in common, so they get a new one.
+        let is_one = fences.windows(2).all(|pair| pair[0] == pair[1]);
         let fence = match fences.first() {
-            Some(fence) if fences.len() == names.len() => *fence,
+            Some(fence) if is_one && fences.len() == names.len() => *fence,
             _ => {
                 self.make_room(names.len(), now)?;
                 self.last_fence = (self.last_fence + 1).max(now.as_micros());

@@ -143,7 +143,10 @@ impl Records {
                 current: header.fence,
             };
         }
-        if !save.allowed_from.contains(&header.status) {
+        // An end is the last status, whatever the caller allows: what has ended may only be noted on.
+        let was_ended = header.status.is_ended();
+        let leaves_an_end = was_ended && save.change.new_status().is_some();
+        if leaves_an_end || !save.allowed_from.contains(&header.status) {
             return Saved::BadTransition {
                 from: header.status,
             };
@@ -158,7 +161,7 @@ impl Records {
             record.operations.pop_front();
         }
         let header = record.header.clone();
-        let kind = if header.status.is_ended() {
+        let kind = if header.status.is_ended() && !was_ended {
             ProcessEventKind::Ended
         } else {
             ProcessEventKind::Saved
@@ -320,10 +323,11 @@ impl Record {
             header.error = Some(error.to_owned());
         }
         header.percent = change.new_percent().unwrap_or(header.percent);
+        let was_ended = header.status.is_ended();
         header.status = change.new_status().unwrap_or(header.status);
         header.updated = now;
         header.version = Version::new(header.version.get() + 1);
-        if header.status.is_ended() {
+        if header.status.is_ended() && !was_ended {
             header.ended = Some(now);
             header.owner = None;
             header.lease_until = None;

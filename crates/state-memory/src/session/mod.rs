@@ -26,7 +26,7 @@ struct Inner {
     options: SessionOptions,
     clock: Arc<dyn Clock>,
     faults: Faults,
-    table: Mutex<Table>,
+    table: Arc<Mutex<Table>>,
 }
 
 impl MemorySessions {
@@ -57,11 +57,28 @@ impl MemorySessions {
             options,
             clock,
             faults,
-            table: Mutex::new(Table::new(options)),
+            table: Arc::new(Mutex::new(Table::new(options))),
         })))
     }
 
-    /// How many sessions, revocations and ids that were replaced are kept, those that are over and were not swept included.
+    /// The same sessions with other settings: what an application finds that was started anew with
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption`] when a setting cannot work.
+    pub fn reopened(&self, options: SessionOptions) -> Result<Self, InvalidOption> {
+        options.validate()?;
+        Ok(Self(Arc::new(Inner {
+            options,
+            clock: Arc::clone(&self.0.clock),
+            faults: self.0.faults.clone(),
+            table: Arc::clone(&self.0.table),
+        })))
+    }
+
+    /// How many sessions, revocations and ids that were replaced are kept, those that are over and
+    /// were not swept included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.table.lock().len()
@@ -75,7 +92,9 @@ impl MemorySessions {
 
     /// Removes what is over. It happens by itself too, when there is much of it.
     pub fn sweep(&self) {
-        self.0.table.lock().sweep(self.0.clock.now());
+        let mut table = self.0.table.lock();
+        table.set_options(self.0.options);
+        table.sweep(self.0.clock.now());
     }
 
     fn step<T>(
@@ -85,7 +104,9 @@ impl MemorySessions {
     ) -> Result<T, BackendError> {
         let inner = &self.0;
         inner.faults.around(operation, || {
-            step(&mut inner.table.lock(), inner.clock.now())
+            let mut table = inner.table.lock();
+            table.set_options(inner.options);
+            step(&mut table, inner.clock.now())
         })
     }
 }

@@ -37,6 +37,11 @@ impl Table {
         }
     }
 
+    /// Everything from now on goes by these settings.
+    pub(super) const fn set_options(&mut self, options: SessionOptions) {
+        self.options = options;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sessions.len() + self.moved.len() + self.cuts.len()
     }
@@ -93,17 +98,11 @@ impl Table {
         {
             return Ok(Stored::Revoked);
         }
-        if let (Some(user), most @ 1..) = (&new.user, self.options.max_per_user) {
-            let listed = self.list(user, now);
-            let stay = listed
-                .iter()
-                .filter(|listed| !new.victims.contains(&listed.handle));
-            if stay.count() >= most {
+        if let Some(user) = &new.user {
+            if self.is_crowded(user, now, |handle| new.victims.contains(handle)) {
                 return Ok(Stored::Crowded);
             }
-            for victim in &new.victims {
-                self.sessions.remove(victim);
-            }
+            self.end_for_another(&new.victims);
         }
         self.make_room("session.create", now)?;
         let created = cut.map_or(now, |cut| now.max(after(cut)));
@@ -124,6 +123,25 @@ impl Table {
         };
         self.sessions.insert(new.hash.clone(), kept);
         Ok(Stored::Stored(record))
+    }
+
+    /// Whether a user has no room for one more session, those that end for it not counted.
+    fn is_crowded(&self, user: &str, now: Timestamp, ends: impl Fn(&SessionHash) -> bool) -> bool {
+        let most = self.options.max_per_user;
+        if most == 0 {
+            return false;
+        }
+        let listed = self.list(user, now);
+        let stay = listed.iter().filter(|listed| !ends(&listed.handle));
+        stay.count() >= most
+    }
+
+    fn end_for_another(&mut self, victims: &[SessionHash]) {
+        if self.options.max_per_user > 0 {
+            for victim in victims {
+                self.sessions.remove(victim);
+            }
+        }
     }
 
     pub(super) fn load(&mut self, hash: &SessionHash, now: Timestamp) -> Target<Record> {
@@ -179,6 +197,12 @@ impl Table {
             self.make_room("session.relocate", now)?;
         }
         let max_age = self.options.lifetime.max_age;
+        let is_crowded = match change {
+            Change::User { user, victims, .. } => self.is_crowded(user, now, |handle| {
+                handle == from || victims.contains(handle)
+            }),
+            Change::Nothing { .. } => false,
+        };
         let kept = match self.live(from, now) {
             Target::Live(kept) => kept,
             target => return Ok(dead(target)),
@@ -190,9 +214,12 @@ impl Table {
         if is_taken {
             return Ok(Target::Live(Moved::Taken));
         }
-        if let Change::User { user, stamp } = change {
+        if let Change::User { user, stamp, .. } = change {
             if cut.is_some_and(|cut| stamp <= cut) {
                 return Ok(Target::Live(Moved::Revoked));
+            }
+            if is_crowded {
+                return Ok(Target::Live(Moved::Crowded));
             }
             let created = cut.map_or(now, |cut| now.max(after(cut)));
             kept.record.user = Some(user.to_owned());
@@ -208,6 +235,9 @@ impl Table {
         };
         let record = kept.record.clone();
         self.sessions.insert(to.clone(), kept);
+        if let Change::User { victims, .. } = change {
+            self.end_for_another(victims);
+        }
         if !grace.is_zero() {
             let until = now.saturating_add(grace);
             self.moved.insert(from.clone(), (to.clone(), until));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use redis_client::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 use state_core::{
     BackendError, Timestamp,
-    session::{Record, SessionHash, Target, Times},
+    session::{Listed, Record, SessionHash, Target, Times},
 };
 
 pub(super) struct Reply(Vec<Vec<u8>>);
@@ -53,6 +53,26 @@ impl Reply {
             }
             _ => Err(senseless(operation)),
         }
+    }
+
+    /// Hash, created, last seen and description of every session; there is no word.
+    pub(super) fn listed(&self, operation: &'static str) -> Result<Vec<Listed>, BackendError> {
+        let text = |index: usize| {
+            let bytes = self.0.get(index);
+            let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+            text.ok_or_else(|| senseless(operation))
+        };
+        let firsts = (0..self.0.len()).step_by(4);
+        firsts
+            .map(|first| {
+                Ok(Listed {
+                    handle: SessionHash::parse(text(first)?).ok_or_else(|| senseless(operation))?,
+                    created: self.time(first + 1, operation)?,
+                    seen: self.time(first + 2, operation)?,
+                    meta: text(first + 3)?.to_owned(),
+                })
+            })
+            .collect()
     }
 
     /// Version, created, last seen, end, user and data, behind the word.

@@ -32,6 +32,10 @@ script!(LOAD, "session_load.lua");
 script!(SAVE, "session_save.lua");
 script!(RELOCATE, "session_relocate.lua");
 script!(DELETE, "session_delete.lua");
+script!(LIST, "session_list.lua");
+
+/// How many sessions one step of a listing looks at, so that none keeps the server long.
+const LISTED_AT_ONCE: usize = 500;
 script!(REVOKE_ALL, "session_revoke_all.lua");
 
 /// Sessions on a server or a cluster. A clone is a handle to the same.
@@ -97,51 +101,29 @@ impl RedisSessions {
             .collect())
     }
 
-    /// What a session of a listing is like; none if it is over.
-    async fn listed(&self, handle: &SessionHash) -> Result<Option<(Times, String)>, BackendError> {
+    /// What sessions of a listing are like, of those that are good.
+    async fn describe(
+        &self,
+        user: &str,
+        handles: &[SessionHash],
+    ) -> Result<Vec<Listed>, BackendError> {
         const NAME: &str = "session.list";
-        let key = self.place.session(handle).map_err(too_long(NAME))?;
-        let mut read = redis::cmd("HMGET");
-        read.arg(&key).arg(&["c", "l", "a", "n"]);
-        let operation = Operation::read(NAME);
-        let found: Vec<Option<String>> = self
-            .client
-            .query(operation, &key, &read)
-            .await
-            .map_err(backend)?;
-        let [Some(created), Some(seen), Some(ends), Some(meta)] = &found[..] else {
-            return Ok(None);
-        };
-        let time = |text: &str| text.parse().map(Timestamp::from_micros).ok();
-        let (Some(created), Some(seen), Some(ends)) = (time(created), time(seen), time(ends))
-        else {
-            return Ok(None);
-        };
-        let times = Times {
-            created,
-            seen,
-            ends,
-        };
-        Ok(Some((times, meta.clone())))
-    }
-
-    /// When the sessions of a user were last revoked.
-    async fn cut(&self, user: &str) -> Result<Option<Timestamp>, BackendError> {
-        let mut score = redis::cmd("ZSCORE");
-        score.arg(&self.place.cut).arg(user);
-        let operation = Operation::read("session.list");
-        let cut: Option<f64> = self
-            .client
-            .query(operation, &self.place.cut, &score)
-            .await
-            .map_err(backend)?;
-        // Microseconds of this century are exact in a double.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a score is a time that a script wrote"
-        )]
-        Ok(cut.map(|cut| Timestamp::from_micros(cut as u64)))
+        let index = self.place.index(Some(user)).map_err(too_long(NAME))?;
+        let sessions: Result<Vec<_>, _> = handles
+            .iter()
+            .map(|handle| self.place.session(handle))
+            .collect();
+        let mut call = LIST
+            .call()
+            .key(&self.place.cut)
+            .key(index)
+            .keys(sessions.map_err(too_long(NAME))?)
+            .arg(user)
+            .arg(&[self.idle(), self.age()]);
+        for handle in handles {
+            call = call.arg(handle.as_str());
+        }
+        self.invoke(call).await?.listed(NAME)
     }
 }
 
@@ -269,17 +251,23 @@ impl SessionStore for RedisSessions {
         const NAME: &str = "session.relocate";
         let place = &self.place;
         let old_user = known.user.as_deref();
-        let (new_user, stamp, grace) = match change {
-            Change::User { user, stamp } => (Some(user), Some(stamp), Duration::ZERO),
-            Change::Nothing { grace } => (None, None, grace),
+        let (new_user, stamp, victims, grace) = match change {
+            Change::User {
+                user,
+                stamp,
+                victims,
+            } => (Some(user), Some(stamp), victims, Duration::ZERO),
+            Change::Nothing { grace } => (None, None, &[][..], grace),
         };
-        let call = RELOCATE
+        let ending: Result<Vec<_>, _> = victims.iter().map(|hash| place.session(hash)).collect();
+        let mut call = RELOCATE
             .call()
             .key(place.session(from).map_err(too_long(NAME))?)
             .key(place.session(to).map_err(too_long(NAME))?)
             .key(&place.cut)
             .key(place.index(old_user).map_err(too_long(NAME))?)
             .key(place.index(new_user.or(old_user)).map_err(too_long(NAME))?)
+            .keys(ending.map_err(too_long(NAME))?)
             .arg(from.as_str())
             .arg(to.as_str())
             .arg(known.version)
@@ -290,12 +278,17 @@ impl SessionStore for RedisSessions {
                     .map(|stamp| stamp.as_micros().to_string())
                     .unwrap_or_default(),
             )
-            .arg(&[self.idle(), self.age(), millis(grace)]);
+            .arg(&[self.idle(), self.age(), millis(grace)])
+            .arg(self.options.max_per_user);
+        for victim in victims {
+            call = call.arg(victim.as_str());
+        }
         let reply = self.invoke(call).await?;
         match reply.word() {
             b"MOVED" => Ok(Target::Live(Moved::Moved(reply.record(NAME)?))),
             b"TAKEN" => Ok(Target::Live(Moved::Taken)),
             b"LOGIN" => Ok(Target::Live(Moved::Revoked)),
+            b"CROWDED" => Ok(Target::Live(Moved::Crowded)),
             b"CONFLICT" => Ok(Target::Live(Moved::Conflict {
                 current: reply.number(1, NAME)?,
             })),
@@ -319,36 +312,9 @@ impl SessionStore for RedisSessions {
 
     async fn list(&self, user: &str) -> Result<Vec<Listed>, BackendError> {
         let handles = self.index(user).await?;
-        let cut = self.cut(user);
-        let found = try_join_all(handles.iter().map(|handle| self.listed(handle)));
-        let (cut, found) = tokio::try_join!(cut, found)?;
-        let mut over = Vec::new();
-        let mut listed = Vec::new();
-        for (handle, found) in handles.into_iter().zip(found) {
-            match found {
-                Some((times, meta)) if cut.is_none_or(|cut| cut < times.created) => {
-                    listed.push(Listed {
-                        handle,
-                        created: times.created,
-                        seen: times.seen,
-                        meta,
-                    });
-                }
-                _ => over.push(handle),
-            }
-        }
-        if !over.is_empty() {
-            const NAME: &str = "session.list";
-            let index = self.place.index(Some(user)).map_err(too_long(NAME))?;
-            let mut remove = redis::cmd("ZREM");
-            remove.arg(&index);
-            for handle in &over {
-                remove.arg(handle.as_str());
-            }
-            let operation = Operation::write(NAME);
-            // What is left in the index is found over again the next time.
-            let _: Result<redis::Value, _> = self.client.query(operation, &index, &remove).await;
-        }
+        let parts = handles.chunks(LISTED_AT_ONCE);
+        let parts = try_join_all(parts.map(|part| self.describe(user, part))).await?;
+        let mut listed: Vec<_> = parts.into_iter().flatten().collect();
         listed.sort_unstable_by(|a, b| (a.created, &a.handle).cmp(&(b.created, &b.handle)));
         Ok(listed)
     }

@@ -4,7 +4,11 @@ use std::{any::Any, sync::Arc};
 
 use redis_client::Client;
 use redis_harness::Cluster;
-use state_core::{MonotonicClock, Namespace, process::ProcessOptions, session::SessionOptions};
+use state_core::{
+    MonotonicClock, Namespace,
+    process::ProcessOptions,
+    session::{SessionOptions, SessionStore},
+};
 use state_redis::{
     cache::RedisCacheStore,
     event::RedisEventStore,
@@ -139,9 +143,14 @@ impl<P: Place> SessionHarness for On<P> {
     async fn fresh(&self, options: SessionOptions) -> SessionParts {
         let (client, guard) = self.place.client().await;
         let namespace = Namespace::new("web").expect("a name");
-        let store = RedisSessions::new(client.clone(), &namespace, options);
+        let of = client.clone();
+        let open = move |options| -> Arc<dyn SessionStore> {
+            let store = RedisSessions::new(of.clone(), &namespace, options);
+            Arc::new(store.expect("valid options"))
+        };
         SessionParts {
-            store: Arc::new(store.expect("valid options")),
+            store: open(options),
+            reopened: Box::new(open),
             clock: Arc::new(MonotonicClock::new()),
             passage: Arc::new(ServerTime(client)),
             guard,

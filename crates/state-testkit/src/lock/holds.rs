@@ -166,6 +166,44 @@ pub async fn several_names_are_locked_together_or_not_at_all(trial: &LockTrial) 
     trial.granted(&hold(&many(&["a"]), 4, LONG)).await;
 }
 
+/// One token on targets that share names: the fence of a grant is one for all its names and larger
+/// than every one before of any of them, unless it is the grant that is there already.
+pub async fn one_token_on_overlapping_names_has_one_fence(trial: &LockTrial) {
+    let many = |names: &[&str]| Target::many("s", names).expect("names");
+    let grant = async |names: &[&str]| trial.granted(&hold(&many(names), 1, LONG)).await;
+    // One after the other: asking for both is a grant of its own, and repeating it is not.
+    let first = grant(&["a"]).await;
+    let second = grant(&["b"]).await;
+    let both = grant(&["a", "b"]).await;
+    assert!(first < second && second < both);
+    assert_eq!(grant(&["a", "b"]).await, both);
+    assert_eq!(grant(&["a"]).await, both);
+    assert_eq!(grant(&["b"]).await, both);
+    // In the other order, too: neither the first nor the last name decides.
+    let later = grant(&["d"]).await;
+    let latest = grant(&["c"]).await;
+    assert!(latest > later && grant(&["c", "d"]).await > latest);
+    // Some of them: all get a new one.
+    let more = grant(&["b", "e"]).await;
+    assert!(more > both);
+    assert_eq!(grant(&["e"]).await, more);
+    assert_eq!(grant(&["a"]).await, both);
+    let again = grant(&["a", "b"]).await;
+    assert!(again > more);
+    assert_eq!(grant(&["e"]).await, more);
+    // Nobody else gets in, and a release gives back the names it says and no others.
+    trial.held(&hold(&many(&["a", "z"]), 2, LONG)).await;
+    let release = async |names: &[&str]| {
+        let hold = hold(&many(names), 1, LONG);
+        trial.store().release(&hold).await.expect("an answer")
+    };
+    assert_eq!(release(&["b"]).await, Released::Released);
+    assert!(trial.granted(&hold(&many(&["b"]), 2, LONG)).await > again);
+    trial.held(&hold(&many(&["a"]), 2, LONG)).await;
+    assert_eq!(release(&["a", "b"]).await, Released::Stolen);
+    assert_eq!(release(&["c", "d", "e"]).await, Released::Released);
+}
+
 /// Of several names some may be lost: that is told, and the rest is given back.
 pub async fn n_lk_5_partly_lost_names_are_told(trial: &LockTrial) {
     let many = |names: &[&str]| Target::many("s", names).expect("names");

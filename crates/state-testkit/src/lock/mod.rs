@@ -37,6 +37,7 @@ macro_rules! lock_cases {
                 extension_of_a_lost_lock_changes_nothing,
                 t_lk_6_short_lifetimes_work,
                 several_names_are_locked_together_or_not_at_all,
+                one_token_on_overlapping_names_has_one_fence,
                 n_lk_5_partly_lost_names_are_told,
                 t_lk_1_guarded_write_of_an_older_holder_is_refused,
                 guarded_value_expires,

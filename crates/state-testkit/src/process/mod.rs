@@ -32,6 +32,7 @@ macro_rules! process_cases {
                 n_ps_13_versions_go_on_after_a_deletion,
                 repeated_save_is_recognised,
                 n_ps_2_nothing_leaves_an_end,
+                n_ps_2_note_on_an_ended_process_does_not_revive_it,
                 n_ps_1_late_progress_does_not_undo_the_end,
                 n_ps_15_other_refusals_are_no_conflicts,
                 every_transition_is_as_the_table_says,

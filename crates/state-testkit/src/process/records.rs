@@ -6,7 +6,8 @@ use state_core::{
     OperationId,
     lock::Fence,
     process::{
-        Change, Created, Deleted, Expect, NewProcess, Payload, ProcessError, Save, Saved, Status,
+        Change, Created, Deleted, Expect, Listing, NewProcess, Payload, ProcessError, Save, Saved,
+        Status,
     },
 };
 
@@ -195,6 +196,47 @@ pub async fn n_ps_2_nothing_leaves_an_end(trial: &ProcessTrial) {
             refused
         );
     }
+}
+
+/// Even when a caller of the port allows writes from an end: a note is taken, the process stays
+/// ended, is listed as ended and goes when it would have gone.
+pub async fn n_ps_2_note_on_an_ended_process_does_not_revive_it(trial: &ProcessTrial) {
+    trial.create("a").await;
+    saved(trial.processes.cancel("a").await.expect("an answer"));
+    let ended = trial.get("a").await.header.ended;
+    trial.pass(RETENTION / 2).await;
+    let save = async |change: Change, number: u8| {
+        let save = Save {
+            change: &change,
+            expect: Expect::Any,
+            fence: None,
+            allowed_from: &Status::ALL,
+            overrides_claim: false,
+            operation: OperationId::from_bytes([number; 16]),
+        };
+        trial.store().save("a", &save).await.expect("an answer")
+    };
+    for (number, to) in (0..).zip(Status::ALL) {
+        let from = Status::Cancelled;
+        let moved = save(Change::new().status(to), number).await;
+        assert_eq!(moved, Saved::BadTransition { from }, "{to}");
+    }
+    let version = saved(save(Change::new().step("looked at"), 100).await);
+    let header = trial.get("a").await.header;
+    assert_eq!(
+        (header.status, header.version),
+        (Status::Cancelled, version)
+    );
+    assert_eq!(header.step.as_deref(), Some("looked at"));
+    assert_eq!(header.ended, ended);
+    let listed = async |listing: Listing<'_>| {
+        let page = trial.store().list(listing, None).await.expect("a page");
+        page.items.len()
+    };
+    assert_eq!(listed(Listing::Active).await, 0);
+    assert_eq!(listed(Listing::Ended).await, 1);
+    trial.pass(RETENTION / 2).await;
+    assert!(trial.processes.get("a").await.expect("an answer").is_none());
 }
 
 /// Who read before the end does not bring the process back from it.

@@ -12,13 +12,16 @@ use state_core::{
 use super::trial::{AGE, IDLE, MOST, SessionHarness, SessionTrial};
 
 /// Sessions that end soon.
-async fn begin(harness: &dyn SessionHarness) -> SessionTrial {
-    let options = SessionOptions::default()
+fn options() -> SessionOptions {
+    SessionOptions::default()
         .idle(IDLE)
         .max_age(AGE)
         .max_bytes(1_000)
-        .max_per_user(MOST);
-    SessionTrial::begin(harness, options).await
+        .max_per_user(MOST)
+}
+
+async fn begin(harness: &dyn SessionHarness) -> SessionTrial {
+    SessionTrial::begin(harness, options()).await
 }
 
 fn of(user: &str) -> NewSession {
@@ -345,6 +348,81 @@ pub async fn oldest_session_makes_room(harness: &dyn SessionHarness) {
         .await
         .expect("an answer");
     assert_eq!(listed.len(), MOST);
+}
+
+/// A login in a session that is there counts like one without: of nobody, of the same user, of
+/// another one.
+pub async fn login_in_a_session_makes_room_too(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
+    let login = async |session: &state_core::session::Session, user: &str| {
+        let stamp = trial.sessions.begin_login().await.expect("an answer");
+        let user = Some((user, stamp));
+        let made = trial
+            .sessions
+            .regenerate(session, Reason::PrivilegeChange, user)
+            .await;
+        match made.expect("an answer") {
+            Regenerated::Regenerated { id, session } => (id.expose().to_string(), session),
+            other => panic!("{other:?}"),
+        }
+    };
+    let listed = async |user: &str| {
+        let listed = trial.sessions.list_for_user(user).await;
+        listed.expect("an answer").len()
+    };
+    let mut alices = Vec::new();
+    for _ in 0..=MOST {
+        let (_, nobodys) = trial.login(NewSession::new("cart")).await;
+        alices.push(login(&nobodys, "alice").await);
+        trial.pass(Duration::from_millis(1)).await;
+    }
+    assert_eq!(listed("alice").await, MOST);
+    assert_eq!(trial.load(&alices[0].0).await, Found::Gone);
+    assert_eq!(trial.live(&alices[1].0).await.data, "cart");
+    // Again as the same user: it counts once, and nobody has to go.
+    let (last, _) = login(&alices[MOST].1, "alice").await;
+    assert_eq!(listed("alice").await, MOST);
+    trial.live(&alices[1].0).await;
+    trial.live(&last).await;
+    // Of another user, who has as many as there may be already.
+    let (bobs, session) = trial.login(of("bob")).await;
+    login(&session, "alice").await;
+    assert_eq!(trial.load(&bobs).await, Found::Gone);
+    assert_eq!((listed("alice").await, listed("bob").await), (MOST, 0));
+    assert_eq!(trial.load(&alices[1].0).await, Found::Gone);
+    trial.live(&last).await;
+}
+
+/// A setting that becomes shorter holds for what is there, in listings as well as in loads, and
+/// what is over by it does not count.
+pub async fn shorter_life_holds_for_listings_too(harness: &dyn SessionHarness) {
+    let trial = &begin(harness).await;
+    const SHORT: Duration = Duration::from_millis(100);
+    for _ in 0..MOST {
+        trial.login(of("alice")).await;
+    }
+    trial.login(of("bob")).await;
+    trial.pass(SHORT).await;
+    let younger = trial.reopened(options().max_age(SHORT).idle(SHORT));
+    assert!(
+        younger
+            .list_for_user("alice")
+            .await
+            .expect("an answer")
+            .is_empty()
+    );
+    let idler = trial.reopened(options().idle(SHORT));
+    assert!(
+        idler
+            .list_for_user("bob")
+            .await
+            .expect("an answer")
+            .is_empty()
+    );
+    let created = younger.create(of("alice")).await.expect("an answer");
+    assert!(matches!(created, Created::Created { .. }), "{created:?}");
+    let listed = younger.list_for_user("alice").await.expect("an answer");
+    assert_eq!(listed.len(), 1);
 }
 
 /// A new secret logs nobody out.

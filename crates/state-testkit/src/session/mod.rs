@@ -38,6 +38,8 @@ macro_rules! session_cases {
                 n_se_11_revocation_is_exact,
                 spared_session_stays,
                 oldest_session_makes_room,
+                login_in_a_session_makes_room_too,
+                shorter_life_holds_for_listings_too,
                 rotated_keys_open_old_sessions,
                 large_data_is_refused,
                 each_outcome_is_observed_once,

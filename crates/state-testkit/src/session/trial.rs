@@ -38,6 +38,8 @@ pub struct SessionParts {
     pub clock: Arc<dyn Clock>,
     /// How time passes.
     pub passage: Arc<dyn Passage>,
+    /// The same sessions with other settings, as after a restart with them.
+    pub reopened: Box<dyn Fn(SessionOptions) -> Arc<dyn SessionStore> + Send + Sync>,
     /// What must live as long as the store: a server.
     pub guard: Box<dyn Any + Send + Sync>,
 }
@@ -81,6 +83,14 @@ impl SessionTrial {
     pub(super) fn front(&self, like: &Front) -> Sessions {
         let keys = SessionKeys::new(SECRET).expect("long enough");
         front(&self.parts, &self.observer, keys, like)
+    }
+
+    /// A front on the same sessions with other settings.
+    pub(super) fn reopened(&self, options: SessionOptions) -> Sessions {
+        let store = (self.parts.reopened)(options);
+        let (clock, observer) = (Arc::clone(&self.parts.clock), self.observer.clone());
+        let keys = SessionKeys::new(SECRET).expect("long enough");
+        Sessions::observed(store, keys, clock, Arc::new(OsEntropy), Arc::new(observer))
     }
 
     /// A front with the next secret, that still knows the first.

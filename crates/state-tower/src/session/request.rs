@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     RequestSessionError,
     cookie::Sent,
-    held::{Change, Held, Live, State, Values, encode},
+    held::{Change, Held, Live, State, encode},
 };
 
 /// How often a change is made anew because others were faster.
@@ -238,19 +238,10 @@ impl RequestSession {
         if let Some(live) = state.live() {
             let of = live.session.user.as_deref();
             let is_kept = live.values.is_some() && of.is_none_or(|of| of == user);
-            // Only new sessions are counted where their number is limited.
-            let is_counted = of.is_none() && sessions.options().max_per_user > 0;
-            if !is_kept || is_counted {
-                let values = if is_kept {
-                    state.merged()?
-                } else {
-                    Values::new()
-                };
+            if !is_kept {
                 let ended = sessions.delete(&live.session).await;
                 noted(&mut state, ended)?;
                 state.end();
-                let values = values.into_iter();
-                state.changes = values.map(|(key, value)| (key, Some(value))).collect();
             }
         }
         for _ in 0..TRIES {

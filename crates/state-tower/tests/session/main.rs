@@ -4,5 +4,6 @@
 mod cookies;
 mod failures;
 mod logins;
+mod redis;
 mod rig;
 mod values;
