@@ -76,6 +76,8 @@ impl<V> Kept<V> {
 pub struct Counters<V> {
     kept: HashTable<Kept<V>>,
     hashes: RandomState,
+    /// Counts what may have moved counters.
+    moves: u64,
 }
 
 /// Where a counter is, or would be. Storing by it takes no second search.
@@ -83,6 +85,8 @@ pub struct Counters<V> {
 pub struct Spot {
     hash: u64,
     bucket: Option<usize>,
+    /// The spot is good while nothing moved since.
+    moves: u64,
 }
 
 impl Spot {
@@ -98,6 +102,7 @@ impl<V> Default for Counters<V> {
         Self {
             kept: HashTable::new(),
             hashes: RandomState::default(),
+            moves: 0,
         }
     }
 }
@@ -123,7 +128,13 @@ impl<V> Counters<V> {
             .kept
             .find_bucket_index(hash, |kept| kept.name() == name);
         let found = bucket.and_then(|bucket| self.kept.get_bucket(bucket));
-        (Spot { hash, bucket }, found.map(|kept| &kept.value))
+        let moves = self.moves;
+        let spot = Spot {
+            hash,
+            bucket,
+            moves,
+        };
+        (spot, found.map(|kept| &kept.value))
     }
 
     /// What there is for a counter.
@@ -134,14 +145,13 @@ impl<V> Counters<V> {
 
     /// Stores something for a counter where it was found.
     pub fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, value: V) {
-        let name = Name::of(charge, index);
-        // The map may have changed since.
-        if let Some(kept) = spot.bucket.and_then(|at| self.kept.get_bucket_mut(at))
-            && kept.name() == name
+        if let Some(bucket) = spot.bucket.filter(|_| spot.moves == self.moves)
+            && let Some(kept) = self.kept.get_bucket_mut(bucket)
         {
             kept.value = value;
             return;
         }
+        let name = Name::of(charge, index);
         let hashes = &self.hashes;
         let entry = self.kept.entry(
             spot.hash,
@@ -151,6 +161,7 @@ impl<V> Counters<V> {
         match entry {
             Entry::Occupied(mut there) => there.get_mut().value = value,
             Entry::Vacant(free) => {
+                self.moves += 1;
                 free.insert(Kept::new(name, value));
             }
         }
@@ -167,11 +178,14 @@ impl<V> Counters<V> {
         let name = Name::of(charge, index);
         let hash = name.hash(&self.hashes);
         let there = self.kept.find_entry(hash, |kept| kept.name() == name);
-        Some(there.ok()?.remove().0.value)
+        let (kept, _) = there.ok()?.remove();
+        self.moves += 1;
+        Some(kept.value)
     }
 
     /// Keeps what passes.
     pub fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
+        self.moves += 1;
         self.kept.retain(|kept| keep(&kept.value));
     }
 

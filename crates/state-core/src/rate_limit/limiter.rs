@@ -8,8 +8,8 @@ use crate::{
     error::{BackendError, Classified as _},
     observe::{Capability, NoObserver, Observation, Observer},
     rate_limit::{
-        Answer, Charge, Count, Decision, LimiterOptions, OnError, Outcome, RateLimitError,
-        RateLimitStore, Rule, Source, Verdict,
+        Charge, Count, Decision, LimiterOptions, OnError, Outcome, RateLimitError, RateLimitStore,
+        Rule, Source, Verdict,
         deny::{Denials, Held},
         local::LocalShare,
     },
@@ -119,13 +119,21 @@ impl RateLimiter {
             inner.tell("check", "deny_cache", asked);
             return Ok(decision);
         }
-        let mut answer = inner.ask(&charge, &mut asked).await;
-        if asked.is_none() && answer.as_ref().is_ok_and(|answer| inner.remembers(answer)) {
-            // To be remembered by a time from before it. As a denial takes nothing, asking twice is
-            // asking once.
+        let answer = loop {
+            let answer = match inner.store.charge(&charge) {
+                Answering::Now(answer) => answer.into_inner(),
+                Answering::Later(answer) => {
+                    let asked = *asked.get_or_insert_with(|| inner.clock.now());
+                    inner.in_time(answer, asked).await
+                }
+            };
+            if asked.is_some() || !answer.as_ref().is_ok_and(|answer| inner.remembers(answer)) {
+                break answer;
+            }
+            // A denial is remembered by a time from before it, so it is had once more. It takes
+            // nothing: asking twice is asking once.
             asked = Some(inner.clock.now());
-            answer = inner.ask(&charge, &mut asked).await;
-        }
+        };
         let decision = match answer {
             Ok(answer) => inner.decided(&charge, &answer, asked)?,
             Err(error) => {
@@ -248,21 +256,7 @@ impl Inner {
         })
     }
 
-    /// Asks the backend. Whoever has to wait for the answer takes the time before.
-    async fn ask(
-        &self,
-        charge: &Charge<'_>,
-        asked: &mut Option<Timestamp>,
-    ) -> Result<Answer, BackendError> {
-        match self.store.charge(charge) {
-            Answering::Now(answer) => answer.into_inner(),
-            Answering::Later(answer) => {
-                let asked = *asked.get_or_insert_with(|| self.clock.now());
-                self.in_time(answer, asked).await
-            }
-        }
-    }
-
+    /// Whether something of an answer is to be remembered.
     fn remembers(&self, answer: &[Count]) -> bool {
         let denied = |count: &Count| count.verdict == Verdict::Denied;
         self.denials.are_kept() && answer.iter().any(denied)

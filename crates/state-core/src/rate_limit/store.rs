@@ -41,8 +41,8 @@ impl fmt::Debug for Charge<'_> {
 /// How every rule of a charge stands after it, in the order of the charge. The charge took place if
 /// all of them allowed it and it cost anything.
 ///
-/// Nearly every charge is made under one rule or two, whose counts need no memory of their own.
-pub type Answer = SmallVec<[Count; 2]>;
+/// Nearly every charge is made under one rule, whose count needs no memory of its own.
+pub type Answer = SmallVec<[Count; 1]>;
 
 /// What a backend of [`RateLimiter`](crate::rate_limit::RateLimiter) can do, each in one atomic step
 /// that goes by the backend's time and does what [`count`](crate::rate_limit::count) says.

@@ -158,24 +158,24 @@ impl Shelf {
 
     fn charge(&mut self, charge: &Charge<'_>, now: u64) -> Result<Answer, BackendError> {
         let mut answer = Answer::new();
-        let mut stores: SmallVec<[_; 2]> = SmallVec::new();
+        let mut stores: SmallVec<[_; 1]> = SmallVec::new();
         for (index, (rule, _)) in charge.rules.iter().enumerate() {
             let (spot, stored) = self.live(charge, index, now);
             let (count, next) = count(rule, stored, now, charge.cost, true);
             answer.push(count);
-            stores.push((spot, stored, next));
+            stores.push((spot, next));
         }
         if answer.iter().any(|count| count.verdict != Verdict::Allowed) {
             for (index, (rule, _)) in charge.rules.iter().enumerate() {
-                let stored = stores[index].1;
+                let (_, stored) = self.live(charge, index, now);
                 answer[index] = count(rule, stored, now, charge.cost, false).0;
             }
             return Ok(answer);
         }
-        if stores.iter().any(|(spot, ..)| spot.is_new()) {
+        if stores.iter().any(|(spot, _)| spot.is_new()) {
             self.make_room(now)?;
         }
-        for (index, (spot, _, next)) in stores.into_iter().enumerate() {
+        for (index, (spot, next)) in stores.into_iter().enumerate() {
             if let Some(counter) = next {
                 self.put(spot, charge, index, counter);
             }
