@@ -44,7 +44,8 @@ impl Timestamp {
 }
 
 fn whole_micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    let whole = duration.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(duration.subsec_micros().into())
 }
 
 /// Tells the time and waits for it.

@@ -7,6 +7,7 @@ pub mod process;
 pub mod rate_limit;
 pub mod session;
 
+mod answering;
 mod caught;
 mod clock;
 mod entropy;
@@ -15,6 +16,7 @@ mod name;
 mod observe;
 mod operation;
 
+pub use answering::Answering;
 pub use clock::{Clock, MonotonicClock, Timestamp};
 pub use entropy::{Entropy, OsEntropy};
 pub use error::{BackendError, Certainty, Classified, ErrorKind};

@@ -61,6 +61,12 @@ pub struct Observation<'a> {
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// An operation ended. Each operation is told once.
     fn operation(&self, observation: &Observation<'_>);
+
+    /// Whether anybody listens. Where nobody does, calls may spare themselves the time it takes to
+    /// measure how long they took.
+    fn listens(&self) -> bool {
+        true
+    }
 }
 
 /// Observes nothing.
@@ -69,6 +75,10 @@ pub struct NoObserver;
 
 impl Observer for NoObserver {
     fn operation(&self, _: &Observation<'_>) {}
+
+    fn listens(&self) -> bool {
+        false
+    }
 }
 
 /// Reports to the recorder of the `metrics` facade: `state.operations` (counter) and

@@ -1,6 +1,12 @@
 //! Failures on demand.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use state_core::BackendError;
@@ -17,7 +23,14 @@ pub enum Fault {
 
 /// Makes calls of a store fail, for tests of what is built on it. A clone is a handle to the same.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<VecDeque<(&'static str, Fault)>>>);
+pub struct Faults(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    faults: Mutex<VecDeque<(&'static str, Fault)>>,
+    /// Whether there ever were any, so that nobody waits for a lock where there are none.
+    any: AtomicBool,
+}
 
 impl Faults {
     /// No failures.
@@ -28,13 +41,15 @@ impl Faults {
 
     /// The next call of an operation fails; more of them queue up.
     pub fn fail_next(&self, operation: &'static str, fault: Fault) {
-        self.0.lock().push_back((operation, fault));
+        self.0.faults.lock().push_back((operation, fault));
+        // Whoever is told that a failure was asked for sees this.
+        self.0.any.store(true, Ordering::Relaxed);
     }
 
     /// Whether every failure asked for has happened.
     #[must_use]
     pub fn are_used_up(&self) -> bool {
-        self.0.lock().is_empty()
+        self.0.faults.lock().is_empty()
     }
 
     /// Does a step of an operation, unless it is to fail.
@@ -61,7 +76,10 @@ impl Faults {
     }
 
     fn take(&self, operation: &'static str) -> Option<Fault> {
-        let mut next = self.0.lock();
+        if !self.0.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut next = self.0.faults.lock();
         let at = next.iter().position(|(name, _)| *name == operation)?;
         next.remove(at).map(|(_, fault)| fault)
     }

@@ -144,7 +144,7 @@ async fn what_is_stored_is_the_envelope() {
             .unwrap()
     };
     let raw: Bytes = get(expected[3]).await.into();
-    let envelope = Envelope::open(&raw).unwrap();
+    let envelope = Envelope::open(raw.clone()).unwrap();
     // The script puts it together as this program does.
     let epochs = Epochs {
         namespace: envelope.namespace(),

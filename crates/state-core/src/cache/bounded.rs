@@ -1,10 +1,15 @@
 //! A map that forgets.
 
 use std::{
-    borrow::Borrow,
-    collections::{BTreeMap, HashMap},
     fmt,
-    hash::Hash,
+    hash::{BuildHasher as _, Hash},
+};
+
+use foldhash::fast::RandomState;
+use hashbrown::Equivalent;
+use hashlink::{
+    LinkedHashMap,
+    linked_hash_map::{RawEntryMut, RawOccupiedEntryMut},
 };
 
 /// A map of so many entries at most. When one more comes, that which was used longest ago goes.
@@ -20,10 +25,12 @@ use std::{
 /// assert_eq!(map.peek("a"), Some(&1));
 /// assert_eq!(map.peek("b"), None);
 /// ```
+///
+/// What equals a key finds its value, as with [`Equivalent`] in `hashbrown`: a borrowed form needs
+/// no key of its own.
 pub struct BoundedMap<K, V> {
-    entries: HashMap<K, (u64, V)>,
-    by_use: BTreeMap<u64, K>,
-    uses: u64,
+    /// In the order of use.
+    entries: LinkedHashMap<K, V, RandomState>,
     capacity: usize,
 }
 
@@ -36,97 +43,83 @@ impl<K, V> fmt::Debug for BoundedMap<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> BoundedMap<K, V> {
+impl<K: Eq + Hash, V> BoundedMap<K, V> {
     /// An empty map. One of capacity zero stays empty.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
-            entries: HashMap::new(),
-            by_use: BTreeMap::new(),
-            uses: 0,
+            entries: LinkedHashMap::with_hasher(RandomState::default()),
             capacity,
+        }
+    }
+
+    fn there<Q>(&mut self, key: &Q) -> Option<RawOccupiedEntryMut<'_, K, V, RandomState>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hash = self.entries.hasher().hash_one(key);
+        let entries = self.entries.raw_entry_mut();
+        match entries.from_hash(hash, |known| key.equivalent(known)) {
+            RawEntryMut::Occupied(there) => Some(there),
+            RawEntryMut::Vacant(_) => None,
         }
     }
 
     /// The value of a key, which is used by that.
     pub fn get<Q>(&mut self, key: &Q) -> Option<&V>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        let (last, value) = self.entries.get_mut(key)?;
-        self.uses += 1;
-        if let Some(key) = self.by_use.remove(last) {
-            self.by_use.insert(self.uses, key);
-        }
-        *last = self.uses;
-        Some(value)
+        let mut there = self.there(key)?;
+        there.to_back();
+        Some(there.into_mut())
     }
 
     /// The value of a key, which is not used by that.
     #[must_use]
     pub fn peek<Q>(&self, key: &Q) -> Option<&V>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.entries.get(key).map(|(_, value)| value)
+        let hash = self.entries.hasher().hash_one(key);
+        let entries = self.entries.raw_entry();
+        let there = entries.from_hash(hash, |known| key.equivalent(known))?;
+        Some(there.1)
     }
 
     /// The value of a key, to change it; it is not used by that.
     pub fn peek_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.entries.get_mut(key).map(|(_, value)| value)
+        self.there(key).map(RawOccupiedEntryMut::into_mut)
     }
 
     /// Stores a value and returns what there was under its key.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let before = self.remove(&key);
-        if self.capacity == 0 {
-            return before;
+        let before = self.entries.insert(key, value);
+        if self.entries.len() > self.capacity {
+            self.entries.pop_front();
         }
-        while self.entries.len() >= self.capacity {
-            let Some((_, oldest)) = self.by_use.pop_first() else {
-                break;
-            };
-            self.entries.remove(&oldest);
-        }
-        self.uses += 1;
-        self.by_use.insert(self.uses, key.clone());
-        self.entries.insert(key, (self.uses, value));
         before
     }
 
     /// Removes a value.
     pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        let (last, value) = self.entries.remove(key)?;
-        self.by_use.remove(&last);
-        Some(value)
+        self.there(key).map(RawOccupiedEntryMut::remove)
     }
 
     /// Keeps what passes.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
-        let by_use = &mut self.by_use;
-        self.entries.retain(|key, (last, value)| {
-            let kept = keep(key, value);
-            if !kept {
-                by_use.remove(last);
-            }
-            kept
-        });
+        self.entries.retain(|key, value| keep(key, value));
     }
 
     /// Removes everything.
     pub fn clear(&mut self) {
         self.entries.clear();
-        self.by_use.clear();
     }
 
     /// How many entries there are.
@@ -177,7 +170,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(map.len(), list.len());
-                prop_assert_eq!(map.by_use.len(), list.len());
+                let known: Vec<_> = map.entries.iter().map(|(key, value)| (*key, *value)).collect();
+                prop_assert_eq!(&known, &list);
             }
         }
     }

@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 use crate::{
     cache::{Epoch, Epochs, Tag},
@@ -148,7 +148,7 @@ impl Envelope {
     /// # Errors
     ///
     /// [`UnreadableEnvelope`]; no bytes make it panic.
-    pub fn open(whole: &Bytes) -> Result<Self, UnreadableEnvelope> {
+    pub fn open(mut whole: Bytes) -> Result<Self, UnreadableEnvelope> {
         let fixed = whole.get(..FIXED).ok_or(UnreadableEnvelope)?;
         if fixed[0] != VERSION || fixed[1] & !NEGATIVE != 0 {
             return Err(UnreadableEnvelope);
@@ -156,7 +156,7 @@ impl Envelope {
         let (count, mut at) = (usize::from(fixed[2]), FIXED + 8 * usize::from(fixed[2]));
         let mut tags = Vec::with_capacity(count);
         for index in 0..count {
-            let epoch = number(whole, FIXED + 8 * index)?;
+            let epoch = number(&whole, FIXED + 8 * index)?;
             let length = usize::from(*whole.get(at).ok_or(UnreadableEnvelope)?);
             let name = whole
                 .get(at + 1..at + 1 + length)
@@ -170,17 +170,21 @@ impl Envelope {
             return Err(UnreadableEnvelope);
         }
         let cost = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+        let (negative, codec) = (fixed[1] & NEGATIVE != 0, fixed[3]);
+        let times = Times {
+            stored_at: Timestamp::from_micros(number(&whole, 8)?),
+            fresh_until: Timestamp::from_micros(number(&whole, 16)?),
+        };
+        let namespace = Epoch::new(number(&whole, 24)?);
+        whole.advance(at);
         Ok(Self {
-            negative: fixed[1] & NEGATIVE != 0,
-            codec: fixed[3],
+            negative,
+            codec,
             cost: Duration::from_micros(cost.into()),
-            times: Times {
-                stored_at: Timestamp::from_micros(number(whole, 8)?),
-                fresh_until: Timestamp::from_micros(number(whole, 16)?),
-            },
-            namespace: Epoch::new(number(whole, 24)?),
+            times,
+            namespace,
             tags,
-            payload: whole.slice(at..),
+            payload: whole,
         })
     }
 
@@ -233,9 +237,15 @@ impl Envelope {
     pub const fn payload(&self) -> &Bytes {
         &self.payload
     }
+
+    /// The value, taken out.
+    #[must_use]
+    pub fn into_payload(self) -> Bytes {
+        self.payload
+    }
 }
 
-fn number(whole: &Bytes, at: usize) -> Result<u64, UnreadableEnvelope> {
+fn number(whole: &[u8], at: usize) -> Result<u64, UnreadableEnvelope> {
     let bytes = whole.get(at..at + 8).ok_or(UnreadableEnvelope)?;
     let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| UnreadableEnvelope)?;
     Ok(u64::from_be_bytes(bytes))
@@ -290,7 +300,7 @@ mod tests {
         let payload = Bytes::from(vec![7; 1_000]);
         let sealed = Draft::new(Some(&payload), &[], 0, Duration::ZERO).seal(times(), &epochs(&[]));
         assert_eq!(sealed.len(), 1_032);
-        let opened = Envelope::open(&sealed).unwrap();
+        let opened = Envelope::open(sealed.clone()).unwrap();
         assert_eq!(opened.payload().as_ptr(), sealed[32..].as_ptr());
     }
 
@@ -300,7 +310,7 @@ mod tests {
         for (at, byte) in [(0, 0), (0, 2), (1, 2), (1, 128)] {
             let mut other = sealed.to_vec();
             other[at] = byte;
-            assert_eq!(Envelope::open(&other.into()), Err(UnreadableEnvelope));
+            assert_eq!(Envelope::open(other.into()), Err(UnreadableEnvelope));
         }
     }
 
@@ -321,7 +331,7 @@ mod tests {
             let cost = Duration::from_micros(cost.into());
             let epochs = Epochs { namespace: Epoch::new(at[2]), ..epochs(&numbers) };
             let sealed = Draft::new(payload.as_ref(), tags.as_slice(), codec, cost).seal(times, &epochs);
-            let opened = Envelope::open(&sealed).unwrap();
+            let opened = Envelope::open(sealed).unwrap();
             prop_assert_eq!(opened.is_negative(), payload.is_none());
             prop_assert_eq!(opened.payload(), &payload.unwrap_or_default());
             prop_assert_eq!((opened.codec(), opened.cost(), opened.times()), (codec, cost, times));
@@ -333,13 +343,13 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), n in 0_u8..8) {
             let mut bytes = bytes;
-            let _ = Envelope::open(&bytes.clone().into());
+            let _ = Envelope::open(bytes.clone().into());
             for (at, byte) in [1, 0, n].into_iter().enumerate() {
                 if let Some(there) = bytes.get_mut(at) {
                     *there = byte;
                 }
             }
-            let _ = Envelope::open(&bytes.into());
+            let _ = Envelope::open(bytes.into());
         }
     }
 }

@@ -61,7 +61,7 @@ mod tests {
             fresh_until: Timestamp::from_micros(20),
         };
         let sealed = Draft::new(None, tags.as_slice(), 0, Duration::ZERO).seal(times, &epochs);
-        let envelope = Envelope::open(&sealed).unwrap();
+        let envelope = Envelope::open(sealed).unwrap();
         let at = |namespace: Option<u64>, tags: [Option<u64>; 2], now| {
             let tag = |index: usize| tags[index].map(Epoch::new);
             judge(

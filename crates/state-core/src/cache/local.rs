@@ -17,7 +17,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
-    cache::{BoundedMap, Invalidation, Tag},
+    cache::{BoundedMap, Invalidation, Tag, mark::Mark},
     clock::Timestamp,
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Kept {
     pub(crate) stored_at: Timestamp,
     pub(crate) fresh_until: Timestamp,
     pub(crate) keep_until: Timestamp,
-    pub(crate) mark: Bytes,
+    pub(crate) mark: Mark,
     pub(crate) tags: Vec<Tag>,
 }
 
@@ -176,7 +176,7 @@ mod tests {
             stored_at: Timestamp::default(),
             fresh_until: Timestamp::default(),
             keep_until: Timestamp::default(),
-            mark: Bytes::new(),
+            mark: Mark::NONE,
             tags: Tags::new(tags).unwrap().as_slice().to_vec(),
         }
     }

@@ -43,6 +43,7 @@ mod flight;
 mod freshness;
 mod front;
 mod local;
+mod mark;
 mod message;
 mod options;
 mod outcome;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
+    answering::Answering,
     cache::{Draft, Tag},
     clock::Timestamp,
     entropy::Entropy,
@@ -230,7 +231,12 @@ pub trait CacheStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// When the backend fails.
-    async fn read(&self, space: &Space, keys: &[&str], tags: &[Tag]) -> Result<Read, BackendError>;
+    fn read<'a>(
+        &'a self,
+        space: &'a Space,
+        keys: &'a [&'a str],
+        tags: &'a [Tag],
+    ) -> Answering<'a, Read>;
 
     /// Tries to be the one who fills a key.
     ///

@@ -1,13 +1,17 @@
 //! What was denied, so that asking again at once costs nothing.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 
-use crate::{clock::Timestamp, rate_limit::Rule};
-
-/// Scope, rule and subject.
-type Key = (String, String, String);
+use crate::{
+    clock::Timestamp,
+    rate_limit::{Charge, Counters},
+};
 
 #[derive(Debug, Clone, Copy)]
 struct Denial {
@@ -21,7 +25,9 @@ struct Denial {
 /// have been had.
 pub(super) struct Denials {
     capacity: usize,
-    known: Mutex<HashMap<Key, Denial>>,
+    known: Mutex<Counters<Denial>>,
+    /// Whether something is known. Changes under the lock.
+    any: AtomicBool,
 }
 
 /// Shows how many there are, not whose.
@@ -47,60 +53,69 @@ impl Denials {
         Self {
             capacity,
             known: Mutex::default(),
+            any: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn find(
-        &self,
-        scope: &str,
-        (rule, subject): (&Rule, &str),
-        cost: u64,
-        now: Timestamp,
-    ) -> Option<Held> {
-        if self.capacity == 0 {
-            return None;
-        }
-        let known = self.known.lock();
-        let denial = known.get(&key(scope, rule, subject))?;
-        (cost >= denial.cost && now < denial.until).then(|| Held {
-            retry_after: denial.until.saturating_since(now),
-            reset_after: denial.reset.saturating_since(now),
-            remaining: denial.remaining,
-        })
+    /// Whether denials are remembered at all.
+    pub(super) const fn are_kept(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// Whether there may be one to repeat.
+    pub(super) fn any(&self) -> bool {
+        // A denial that another thread is just about to remember is one not found yet.
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// Of the denials of a charge that hold, the one to wait for longest, with the index of its
+    /// rule. Those that are over are forgotten.
+    pub(super) fn longest(&self, charge: &Charge<'_>, now: Timestamp) -> Option<(usize, Held)> {
+        let mut known = self.known.lock();
+        let held = (0..charge.rules.len()).filter_map(|index| {
+            let denial = *known.get(charge, index)?;
+            if denial.until <= now {
+                known.remove(charge, index);
+                self.any.store(!known.is_empty(), Ordering::Relaxed);
+                return None;
+            }
+            (charge.cost >= denial.cost).then(|| {
+                let held = Held {
+                    retry_after: denial.until.saturating_since(now),
+                    reset_after: denial.reset.saturating_since(now),
+                    remaining: denial.remaining,
+                };
+                (index, held)
+            })
+        });
+        held.max_by_key(|(_, held)| held.retry_after)
     }
 
     /// Remembers a denial that was asked for at `asked`, which is before the backend decided it.
-    pub(super) fn remember(
-        &self,
-        scope: &str,
-        (rule, subject): (&Rule, &str),
-        cost: u64,
-        held: Held,
-        asked: Timestamp,
-    ) {
-        if self.capacity == 0 {
+    pub(super) fn remember(&self, charge: &Charge<'_>, index: usize, held: Held, asked: Timestamp) {
+        if !self.are_kept() {
             return;
         }
         let mut known = self.known.lock();
         if known.len() >= self.capacity {
-            known.retain(|_, denial| denial.until > asked);
+            known.retain(|denial| denial.until > asked);
         }
         if known.len() < self.capacity {
             let denial = Denial {
-                cost,
+                cost: charge.cost,
                 until: asked.saturating_add(held.retry_after),
                 reset: asked.saturating_add(held.reset_after),
                 remaining: held.remaining,
             };
-            known.insert(key(scope, rule, subject), denial);
+            known.insert(charge, index, denial);
         }
+        self.any.store(!known.is_empty(), Ordering::Relaxed);
     }
 
-    pub(super) fn forget(&self, scope: &str, rule: &Rule, subject: &str) {
-        self.known.lock().remove(&key(scope, rule, subject));
+    /// Forgets what was denied under the first rule of a charge.
+    pub(super) fn forget(&self, charge: &Charge<'_>) {
+        let mut known = self.known.lock();
+        known.remove(charge, 0);
+        self.any.store(!known.is_empty(), Ordering::Relaxed);
     }
-}
-
-fn key(scope: &str, rule: &Rule, subject: &str) -> Key {
-    (scope.to_owned(), rule.name().to_owned(), subject.to_owned())
 }

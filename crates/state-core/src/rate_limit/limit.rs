@@ -34,6 +34,8 @@ pub struct Limit {
     quantity: u64,
     period: u64,
     burst: u64,
+    /// Follows from quantity and period; kept because every count needs it.
+    emission: u64,
 }
 
 /// Why a limit cannot be kept.
@@ -93,6 +95,7 @@ impl Limit {
             quantity,
             period: micros,
             burst: quantity,
+            emission: micros.div_ceil(quantity),
         };
         // The emission is rounded up; what that takes away must not matter.
         let exact = u128::from(limit.emission()) * u128::from(quantity);
@@ -153,16 +156,18 @@ impl Limit {
     /// Microseconds from one call to the next, rounded up: never too many are let through.
     #[must_use]
     pub const fn emission(&self) -> u64 {
-        self.period.div_ceil(self.quantity)
+        self.emission
     }
 
     /// A share of the limit: the same period, with quantity and burst divided, at least one each.
     #[must_use]
     pub(super) fn share(self, of: u32) -> Self {
+        let quantity = (self.quantity / u64::from(of)).max(1);
         Self {
-            quantity: (self.quantity / u64::from(of)).max(1),
+            quantity,
             period: self.period,
             burst: (self.burst / u64::from(of)).max(1),
+            emission: self.period.div_ceil(quantity),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
+    answering::Answering,
     clock::{Clock, MonotonicClock, Timestamp},
     error::{BackendError, Classified as _},
     observe::{Capability, NoObserver, Observation, Observer},
     rate_limit::{
-        Answer, Charge, Count, Decision, LimiterOptions, OnError, Outcome, RateLimitError,
-        RateLimitStore, Rule, Source, Verdict,
+        Charge, Count, Decision, LimiterOptions, OnError, Outcome, RateLimitError, RateLimitStore,
+        Rule, Source, Verdict,
         deny::{Denials, Held},
         local::LocalShare,
     },
@@ -111,12 +112,29 @@ impl RateLimiter {
         let charge = Charge { scope, rules, cost };
         validate(&charge)?;
         let inner = &*self.0;
-        let asked = inner.clock.now();
-        if let Some(decision) = inner.remembered(&charge, asked) {
+        // Most calls are allowed at once by a store in this process, and need no time of day.
+        let needs_time = inner.denials.any() || inner.observer.listens();
+        let mut asked = needs_time.then(|| inner.clock.now());
+        if let Some(decision) = asked.and_then(|now| inner.remembered(&charge, now)) {
             inner.tell("check", "deny_cache", asked);
             return Ok(decision);
         }
-        let decision = match inner.in_time(inner.store.charge(&charge), asked).await {
+        let answer = loop {
+            let answer = match inner.store.charge(&charge) {
+                Answering::Now(answer) => answer.into_inner(),
+                Answering::Later(answer) => {
+                    let asked = *asked.get_or_insert_with(|| inner.clock.now());
+                    inner.in_time(answer, asked).await
+                }
+            };
+            if asked.is_some() || !answer.as_ref().is_ok_and(|answer| inner.remembers(answer)) {
+                break answer;
+            }
+            // A denial is remembered by a time from before it, so it is had once more. It takes
+            // nothing: asking twice is asking once.
+            asked = Some(inner.clock.now());
+        };
+        let decision = match answer {
             Ok(answer) => inner.decided(&charge, &answer, asked)?,
             Err(error) => {
                 // What the policy says is told below; that it had to speak, here.
@@ -183,8 +201,8 @@ impl RateLimiter {
         let outcome = refunded
             .as_ref()
             .map_or_else(|error| error.code(), |()| "refunded");
-        self.0.tell("refund", outcome, asked);
-        self.0.denials.forget(subject, rule, subject);
+        self.0.tell("refund", outcome, Some(asked));
+        self.0.denials.forget(&charge);
         Ok(refunded?)
     }
 
@@ -215,22 +233,18 @@ impl RateLimiter {
         let outcome = reset
             .as_ref()
             .map_or_else(|error| error.code(), |()| "reset");
-        self.0.tell("reset", outcome, asked);
-        self.0.denials.forget(subject, rule, subject);
+        self.0.tell("reset", outcome, Some(asked));
+        self.0.denials.forget(&charge);
         Ok(reset?)
     }
 }
 
 impl Inner {
     fn remembered(&self, charge: &Charge<'_>, now: Timestamp) -> Option<Decision> {
-        if charge.cost == 0 {
+        if charge.cost == 0 || !self.denials.any() {
             return None;
         }
-        let denials = charge.rules.iter().enumerate().filter_map(|(index, rule)| {
-            let held = self.denials.find(charge.scope, *rule, charge.cost, now)?;
-            Some((index, held))
-        });
-        let (rule, held) = denials.max_by_key(|(_, held)| held.retry_after)?;
+        let (rule, held) = self.denials.longest(charge, now)?;
         Some(Decision {
             outcome: Outcome::Denied,
             limit: charge.rules[rule].0.most(),
@@ -240,6 +254,12 @@ impl Inner {
             source: Source::DenyCache,
             rule,
         })
+    }
+
+    /// Whether something of an answer is to be remembered.
+    fn remembers(&self, answer: &[Count]) -> bool {
+        let denied = |count: &Count| count.verdict == Verdict::Denied;
+        self.denials.are_kept() && answer.iter().any(denied)
     }
 
     async fn in_time<T>(
@@ -260,24 +280,25 @@ impl Inner {
     fn decided(
         &self,
         charge: &Charge<'_>,
-        answer: &Answer,
-        asked: Timestamp,
+        answer: &[Count],
+        asked: Option<Timestamp>,
     ) -> Result<Decision, RateLimitError> {
         if answer.len() != charge.rules.len() {
             let message = "the backend answered for other rules";
             return Err(BackendError::unexpected("rate_limit.charge", message).into());
         }
         let decision = decide(charge, answer, Source::Backend);
-        if decision.outcome == Outcome::Denied {
-            for (rule, count) in charge.rules.iter().zip(answer) {
+        if let Some(asked) = asked
+            && decision.outcome == Outcome::Denied
+        {
+            for (index, count) in answer.iter().enumerate() {
                 if count.verdict == Verdict::Denied {
                     let held = Held {
                         retry_after: count.retry_after,
                         reset_after: count.reset_after,
                         remaining: count.remaining,
                     };
-                    self.denials
-                        .remember(charge.scope, *rule, charge.cost, held, asked);
+                    self.denials.remember(charge, index, held, asked);
                 }
             }
         }
@@ -312,13 +333,16 @@ impl Inner {
         }
     }
 
-    fn tell(&self, operation: &'static str, outcome: &'static str, since: Timestamp) {
+    fn tell(&self, operation: &'static str, outcome: &'static str, since: Option<Timestamp>) {
+        if !self.observer.listens() {
+            return;
+        }
         self.observer.operation(&Observation {
             capability: Capability::RateLimit,
             operation,
             outcome,
             namespace: "",
-            duration: Some(self.clock.now().saturating_since(since)),
+            duration: since.map(|since| self.clock.now().saturating_since(since)),
         });
     }
 }
@@ -331,7 +355,7 @@ fn decide(charge: &Charge<'_>, counts: &[Count], source: Source) -> Decision {
         Verdict::Allowed => (0, count.retry_after, u64::MAX - count.remaining),
     };
     let mut rule = 0;
-    for (index, count) in counts.iter().enumerate() {
+    for (index, count) in counts.iter().enumerate().skip(1) {
         if weight(count) > weight(&counts[rule]) {
             rule = index;
         }

@@ -27,6 +27,7 @@
 //! ```
 
 mod count;
+mod counters;
 mod decision;
 mod deny;
 mod error;
@@ -40,6 +41,7 @@ mod store;
 mod window;
 
 pub use count::{Count, Counter, Verdict, count, refund};
+pub use counters::{Counters, Spot};
 pub use decision::{Decision, Outcome, Source};
 pub use error::{InvalidOption, RateLimitError};
 pub use fields::RateLimitFields;

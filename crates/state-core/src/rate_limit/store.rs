@@ -3,8 +3,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use smallvec::SmallVec;
 
 use crate::{
+    answering::Answering,
     error::BackendError,
     rate_limit::{Count, Rule},
 };
@@ -38,14 +40,16 @@ impl fmt::Debug for Charge<'_> {
 
 /// How every rule of a charge stands after it, in the order of the charge. The charge took place if
 /// all of them allowed it and it cost anything.
-pub type Answer = Vec<Count>;
+///
+/// Nearly every charge is made under one rule, whose count needs no memory of its own.
+pub type Answer = SmallVec<[Count; 1]>;
 
 /// What a backend of [`RateLimiter`](crate::rate_limit::RateLimiter) can do, each in one atomic step
 /// that goes by the backend's time and does what [`count`](crate::rate_limit::count) says.
 #[async_trait]
 pub trait RateLimitStore: fmt::Debug + Send + Sync + 'static {
     /// Takes a cost under all rules or none. What is denied is not stored.
-    async fn charge(&self, charge: &Charge<'_>) -> Result<Answer, BackendError>;
+    fn charge<'a>(&'a self, charge: &'a Charge<'_>) -> Answering<'a, Answer>;
 
     /// Gives a cost back under all rules.
     async fn refund(&self, charge: &Charge<'_>) -> Result<(), BackendError>;

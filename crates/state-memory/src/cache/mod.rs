@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use state_core::{
-    BackendError, Clock, MonotonicClock,
+    Answering, BackendError, Clock, MonotonicClock,
     cache::{
         Begin, Begun, CacheStore, Draft, Envelope, Epochs, Fill, Filled, LeaseToken, Lives, Read,
         Space, Tag, Target, Times,
@@ -89,8 +89,13 @@ impl MemoryCacheStore {
 
 #[async_trait]
 impl CacheStore for MemoryCacheStore {
-    async fn read(&self, space: &Space, keys: &[&str], tags: &[Tag]) -> Result<Read, BackendError> {
-        self.step("cache.read", |shelf| {
+    fn read<'a>(
+        &'a self,
+        space: &'a Space,
+        keys: &'a [&'a str],
+        tags: &'a [Tag],
+    ) -> Answering<'a, Read> {
+        Answering::now(self.step("cache.read", |shelf| {
             let now = shelf.now();
             Read {
                 now,
@@ -101,7 +106,7 @@ impl CacheStore for MemoryCacheStore {
                     .collect(),
                 values: keys.iter().map(|key| shelf.value(space, key)).collect(),
             }
-        })
+        }))
     }
 
     async fn begin(

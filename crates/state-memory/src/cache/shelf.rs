@@ -1,8 +1,9 @@
 //! What a cache in this process holds.
 
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{hash::Hash, time::Duration};
 
 use bytes::Bytes;
+use hashbrown::Equivalent;
 use state_core::{
     Namespace, Timestamp,
     cache::{BoundedMap, Epoch, Epochs, LeaseToken, Space, Tag},
@@ -15,7 +16,37 @@ struct Ending<T> {
     at: Timestamp,
 }
 
-type Place = (Space, Arc<str>);
+/// A key of a cache.
+type Place = (Space, Box<str>);
+
+/// The same, to look it up. Hashes as what it stands for.
+#[derive(Hash)]
+struct At<'a>(&'a Space, &'a str);
+
+impl Equivalent<Place> for At<'_> {
+    fn equivalent(&self, (space, key): &Place) -> bool {
+        self.0 == space && self.1 == &**key
+    }
+}
+
+/// What has an epoch: a namespace, or a tag in it.
+type Dated = (Namespace, Option<Tag>);
+
+/// The same, to look it up.
+#[derive(Hash)]
+struct Of<'a>(&'a Namespace, Option<&'a Tag>);
+
+impl Equivalent<Dated> for Of<'_> {
+    fn equivalent(&self, (namespace, tag): &Dated) -> bool {
+        self.0 == namespace && self.1 == tag.as_ref()
+    }
+}
+
+impl Of<'_> {
+    fn to_owned(&self) -> Dated {
+        (self.0.clone(), self.1.cloned())
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Shelf {
@@ -23,7 +54,7 @@ pub(super) struct Shelf {
     values: BoundedMap<Place, Ending<Bytes>>,
     leases: BoundedMap<Place, Ending<LeaseToken>>,
     /// Losing one is harmless: what depends on it is a miss then.
-    epochs: BoundedMap<(Namespace, Option<Tag>), Ending<Epoch>>,
+    epochs: BoundedMap<Dated, Ending<Epoch>>,
     sweep_at: Timestamp,
 }
 
@@ -40,14 +71,11 @@ fn place(space: &Space, key: &str) -> Place {
     (space.clone(), key.into())
 }
 
-fn live<K: Clone + Eq + Hash, T>(
+fn live<K: Eq + Hash, T: Clone>(
     map: &mut BoundedMap<K, Ending<T>>,
-    key: &K,
+    key: &(impl Hash + Equivalent<K>),
     now: Timestamp,
-) -> Option<T>
-where
-    T: Clone,
-{
+) -> Option<T> {
     let there = map.get(key)?;
     (now < there.at).then(|| there.what.clone())
 }
@@ -87,7 +115,7 @@ impl Shelf {
     }
 
     pub(super) fn value(&mut self, space: &Space, key: &str) -> Option<Bytes> {
-        live(&mut self.values, &place(space, key), self.now)
+        live(&mut self.values, &At(space, key), self.now)
     }
 
     pub(super) fn put_value(&mut self, space: &Space, key: &str, what: Bytes, life: Duration) {
@@ -96,19 +124,19 @@ impl Shelf {
     }
 
     pub(super) fn drop_value(&mut self, space: &Space, key: &str) -> bool {
-        let removed = self.values.remove(&place(space, key));
+        let removed = self.values.remove(&At(space, key));
         removed.is_some_and(|there| self.now < there.at)
     }
 
     pub(super) fn shorten_value(&mut self, space: &Space, key: &str, life: Duration) {
         let at = self.now.saturating_add(life);
-        if let Some(there) = self.values.peek_mut(&place(space, key)) {
+        if let Some(there) = self.values.peek_mut(&At(space, key)) {
             there.at = there.at.min(at);
         }
     }
 
     pub(super) fn lease(&mut self, space: &Space, key: &str) -> Option<LeaseToken> {
-        live(&mut self.leases, &place(space, key), self.now)
+        live(&mut self.leases, &At(space, key), self.now)
     }
 
     pub(super) fn put_lease(&mut self, space: &Space, key: &str, what: LeaseToken, life: Duration) {
@@ -117,11 +145,11 @@ impl Shelf {
     }
 
     pub(super) fn drop_lease(&mut self, space: &Space, key: &str) {
-        self.leases.remove(&place(space, key));
+        self.leases.remove(&At(space, key));
     }
 
     pub(super) fn epoch(&mut self, space: &Space, tag: Option<&Tag>) -> Option<Epoch> {
-        let key = (space.namespace().clone(), tag.cloned());
+        let key = Of(space.namespace(), tag);
         live(&mut self.epochs, &key, self.now)
     }
 
@@ -136,7 +164,7 @@ impl Shelf {
     }
 
     fn need_epoch(&mut self, space: &Space, tag: Option<&Tag>, life: Duration) -> Epoch {
-        let key = (space.namespace().clone(), tag.cloned());
+        let key = Of(space.namespace(), tag);
         let until = self.now.saturating_add(whole_millis(life));
         let now = self.now;
         if let Some(there) = self.epochs.peek_mut(&key).filter(|there| now < there.at) {
@@ -144,13 +172,14 @@ impl Shelf {
             return there.what;
         }
         let what = Epoch::new(now.as_micros());
-        self.epochs.insert(key, Ending { what, at: until });
+        self.epochs
+            .insert(key.to_owned(), Ending { what, at: until });
         what
     }
 
     /// An epoch that is not there needs no move: nothing depends on it.
     pub(super) fn move_epoch(&mut self, space: &Space, tag: Option<&Tag>) {
-        let key = (space.namespace().clone(), tag.cloned());
+        let key = Of(space.namespace(), tag);
         let now = self.now;
         if let Some(there) = self.epochs.peek_mut(&key).filter(|there| now < there.at) {
             there.what = there.what.next(now);
@@ -158,7 +187,7 @@ impl Shelf {
     }
 
     pub(super) fn shorten_epoch(&mut self, space: &Space, tag: Option<&Tag>, life: Duration) {
-        let key = (space.namespace().clone(), tag.cloned());
+        let key = Of(space.namespace(), tag);
         let at = self.now.saturating_add(whole_millis(life));
         if let Some(there) = self.epochs.peek_mut(&key) {
             there.at = there.at.min(at);

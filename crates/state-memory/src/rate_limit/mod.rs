@@ -1,20 +1,20 @@
 //! Rate limits of one process.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use state_core::{
-    BackendError, Clock, ErrorKind, MonotonicClock,
+    Answering, BackendError, Clock, ErrorKind, MonotonicClock,
     rate_limit::{
-        Algorithm, Answer, Charge, Counter, RateLimitStore, Rule, Verdict, count, refund,
+        Answer, Charge, Counter, Counters, RateLimitStore, Rule, Spot, Verdict, count, refund,
     },
 };
 
 use crate::Faults;
 
-/// Scope, rule, algorithm and subject.
-type Key = (String, String, Algorithm, String);
+const CHARGE: &str = "rate_limit.charge";
 
 /// A counter, and when nothing of it is left.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,17 @@ pub struct MemoryRateLimits(Arc<Inner>);
 struct Inner {
     clock: Arc<dyn Clock>,
     faults: Faults,
-    kept: Mutex<HashMap<Key, Kept>>,
+    kept: Mutex<Shelf>,
+}
+
+struct Shelf {
+    counters: Counters<Kept>,
+    /// With how many counters those that are over are removed before there are more.
+    sweep_at: usize,
+}
+
+impl Shelf {
+    const SWEEP_FROM: usize = 1_024;
 }
 
 /// Shows how much there is, not what.
@@ -58,14 +68,17 @@ impl MemoryRateLimits {
         Self(Arc::new(Inner {
             clock,
             faults,
-            kept: Mutex::default(),
+            kept: Mutex::new(Shelf {
+                counters: Counters::default(),
+                sweep_at: Shelf::SWEEP_FROM,
+            }),
         }))
     }
 
     /// How many counters are kept, those that are over and were not swept included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.kept.lock().len()
+        self.0.kept.lock().counters.len()
     }
 
     /// Whether none is kept.
@@ -76,8 +89,22 @@ impl MemoryRateLimits {
 
     /// Removes what is over. It happens by itself too, when there is much of it.
     pub fn sweep(&self) {
-        let now = self.0.clock.now().as_micros();
-        self.0.kept.lock().retain(|_, kept| kept.until > now);
+        let mut shelf = self.0.kept.lock();
+        shelf.sweep(self.0.clock.now().as_micros());
+    }
+
+    /// One step at one time. The time is taken under the lock, so that it never goes back for a
+    /// counter.
+    fn step<T>(
+        &self,
+        operation: &'static str,
+        step: impl FnOnce(&mut Shelf, u64) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        self.0.faults.around(operation, || {
+            let mut shelf = self.0.kept.lock();
+            let now = self.0.clock.now().as_micros();
+            step(&mut shelf, now)
+        })
     }
 }
 
@@ -85,16 +112,6 @@ impl Default for MemoryRateLimits {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn key(scope: &str, rule: &Rule, subject: &str) -> Key {
-    let name = rule.name().to_owned();
-    (
-        scope.to_owned(),
-        name,
-        rule.counted_by(),
-        subject.to_owned(),
-    )
 }
 
 /// When nothing of a counter matters any more.
@@ -107,75 +124,82 @@ fn end(rule: &Rule, counter: Counter) -> u64 {
     }
 }
 
-fn make_room(kept: &mut HashMap<Key, Kept>, now: u64) -> Result<(), BackendError> {
-    let len = kept.len();
-    if (len >= 1_024 && len.is_power_of_two()) || len >= MemoryRateLimits::CAPACITY {
-        kept.retain(|_, kept| kept.until > now);
+impl Shelf {
+    /// Where the counter of a rule is, and what of it is not over yet.
+    fn live(&self, charge: &Charge<'_>, index: usize, now: u64) -> (Spot, Option<Counter>) {
+        let (spot, kept) = self.counters.find(charge, index);
+        let kept = kept.filter(|kept| kept.until > now);
+        (spot, kept.map(|kept| kept.counter))
     }
-    if kept.len() < MemoryRateLimits::CAPACITY {
-        return Ok(());
+
+    fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, counter: Counter) {
+        let until = end(charge.rules[index].0, counter);
+        let kept = Kept { counter, until };
+        self.counters.put(spot, charge, index, kept);
     }
-    let message = "as many subjects are counted as there may be";
-    Err(BackendError::new(
-        ErrorKind::TooLarge,
-        "rate_limit.charge",
-        message,
-    ))
+
+    fn sweep(&mut self, now: u64) {
+        self.counters.retain(|kept| kept.until > now);
+        let twice = self.counters.len() * 2;
+        self.sweep_at = twice.clamp(Self::SWEEP_FROM, MemoryRateLimits::CAPACITY);
+    }
+
+    /// Sees to it that one more counter can be stored.
+    fn make_room(&mut self, now: u64) -> Result<(), BackendError> {
+        if self.counters.len() >= self.sweep_at {
+            self.sweep(now);
+        }
+        if self.counters.len() < MemoryRateLimits::CAPACITY {
+            return Ok(());
+        }
+        let message = "as many subjects are counted as there may be";
+        Err(BackendError::new(ErrorKind::TooLarge, CHARGE, message))
+    }
+
+    fn charge(&mut self, charge: &Charge<'_>, now: u64) -> Result<Answer, BackendError> {
+        let mut answer = Answer::new();
+        let mut stores: SmallVec<[_; 1]> = SmallVec::new();
+        for (index, (rule, _)) in charge.rules.iter().enumerate() {
+            let (spot, stored) = self.live(charge, index, now);
+            let (count, next) = count(rule, stored, now, charge.cost, true);
+            answer.push(count);
+            stores.push((spot, next));
+        }
+        if answer.iter().any(|count| count.verdict != Verdict::Allowed) {
+            for (index, (rule, _)) in charge.rules.iter().enumerate() {
+                let (_, stored) = self.live(charge, index, now);
+                answer[index] = count(rule, stored, now, charge.cost, false).0;
+            }
+            return Ok(answer);
+        }
+        if stores.iter().any(|(spot, _)| spot.is_new()) {
+            self.make_room(now)?;
+        }
+        for (index, (spot, next)) in stores.into_iter().enumerate() {
+            if let Some(counter) = next {
+                self.put(spot, charge, index, counter);
+            }
+        }
+        Ok(answer)
+    }
 }
 
 #[async_trait]
 impl RateLimitStore for MemoryRateLimits {
-    async fn charge(&self, charge: &Charge<'_>) -> Result<Answer, BackendError> {
-        let inner = &self.0;
-        inner.faults.around("rate_limit.charge", || {
-            let now = inner.clock.now().as_micros();
-            let mut kept = inner.kept.lock();
-            let stored: Vec<_> = charge
-                .rules
-                .iter()
-                .map(|(rule, subject)| {
-                    let kept = kept.get(&key(charge.scope, rule, subject))?;
-                    (kept.until > now).then_some(kept.counter)
-                })
-                .collect();
-            let ask = |takes| {
-                let rules = charge.rules.iter().zip(&stored);
-                rules.map(move |((rule, _), stored)| count(rule, *stored, now, charge.cost, takes))
-            };
-            let looked: Answer = ask(false).map(|(count, _)| count).collect();
-            if looked.iter().any(|count| count.verdict != Verdict::Allowed) {
-                return Ok(looked);
-            }
-            make_room(&mut kept, now)?;
-            let mut answer = Answer::with_capacity(looked.len());
-            for ((rule, subject), (count, next)) in charge.rules.iter().zip(ask(true)) {
-                answer.push(count);
-                if let Some(counter) = next {
-                    let until = end(rule, counter);
-                    kept.insert(key(charge.scope, rule, subject), Kept { counter, until });
-                }
-            }
-            Ok(answer)
-        })
+    fn charge<'a>(&'a self, charge: &'a Charge<'_>) -> Answering<'a, Answer> {
+        Answering::now(self.step(CHARGE, |shelf, now| shelf.charge(charge, now)))
     }
 
     async fn refund(&self, charge: &Charge<'_>) -> Result<(), BackendError> {
-        let inner = &self.0;
-        inner.faults.around("rate_limit.refund", || {
-            let now = inner.clock.now().as_micros();
-            let mut kept = inner.kept.lock();
-            for (rule, subject) in charge.rules {
-                let key = key(charge.scope, rule, subject);
-                let Some(stored) = kept.get(&key).filter(|kept| kept.until > now) else {
+        self.step("rate_limit.refund", |shelf, now| {
+            for (index, (rule, _)) in charge.rules.iter().enumerate() {
+                let (spot, Some(stored)) = shelf.live(charge, index, now) else {
                     continue;
                 };
-                match refund(rule, stored.counter, now, charge.cost) {
-                    Some(counter) => {
-                        let until = end(rule, counter);
-                        kept.insert(key, Kept { counter, until });
-                    }
+                match refund(rule, stored, now, charge.cost) {
+                    Some(counter) => shelf.put(spot, charge, index, counter),
                     None => {
-                        kept.remove(&key);
+                        shelf.counters.remove(charge, index);
                     }
                 }
             }
@@ -184,11 +208,9 @@ impl RateLimitStore for MemoryRateLimits {
     }
 
     async fn reset(&self, charge: &Charge<'_>) -> Result<(), BackendError> {
-        let inner = &self.0;
-        inner.faults.around("rate_limit.reset", || {
-            let mut kept = inner.kept.lock();
-            for (rule, subject) in charge.rules {
-                kept.remove(&key(charge.scope, rule, subject));
+        self.step("rate_limit.reset", |shelf, _| {
+            for index in 0..charge.rules.len() {
+                shelf.counters.remove(charge, index);
             }
             Ok(())
         })

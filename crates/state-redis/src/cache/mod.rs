@@ -13,7 +13,7 @@ use redis_client::{
     redis::{self, Value},
 };
 use state_core::{
-    BackendError, Timestamp,
+    Answering, BackendError, Timestamp,
     cache::{
         Begin, Begun, CacheStore, Draft, Epoch, Epochs, Fill, Filled, LeaseToken, Lives, Read,
         Space, Tag, Target,
@@ -103,9 +103,8 @@ impl RedisCacheStore {
     }
 }
 
-#[async_trait]
-impl CacheStore for RedisCacheStore {
-    async fn read(&self, space: &Space, keys: &[&str], tags: &[Tag]) -> Result<Read, BackendError> {
+impl RedisCacheStore {
+    async fn find(&self, space: &Space, keys: &[&str], tags: &[Tag]) -> Result<Read, BackendError> {
         let places = self.places(space, READ.name());
         let namespace = places.namespace()?;
         let mut mget = redis::cmd("MGET");
@@ -141,6 +140,18 @@ impl CacheStore for RedisCacheStore {
             tags: epochs,
             values: found.map(value).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+#[async_trait]
+impl CacheStore for RedisCacheStore {
+    fn read<'a>(
+        &'a self,
+        space: &'a Space,
+        keys: &'a [&'a str],
+        tags: &'a [Tag],
+    ) -> Answering<'a, Read> {
+        Answering::later(self.find(space, keys, tags))
     }
 
     async fn begin(

@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use async_trait::async_trait;
 use redis_client::{Client, Key, Operation, Script, redis};
 use state_core::{
-    BackendError,
+    Answering, BackendError,
     rate_limit::{Algorithm, Answer, Charge, Count, RateLimitStore, Rule, Verdict},
 };
 
@@ -70,11 +70,8 @@ impl RedisRateLimits {
         });
         keys.collect::<Result<_, _>>().map_err(too_long(operation))
     }
-}
 
-#[async_trait]
-impl RateLimitStore for RedisRateLimits {
-    async fn charge(&self, charge: &Charge<'_>) -> Result<Answer, BackendError> {
+    async fn take(&self, charge: &Charge<'_>) -> Result<Answer, BackendError> {
         const NAME: &str = "rate_limit.charge";
         let keys = self.keys(charge, NAME)?;
         let mut call = CHARGE.call().keys(keys).arg(charge.cost);
@@ -101,6 +98,13 @@ impl RateLimitStore for RedisRateLimits {
             })
         });
         counts.collect()
+    }
+}
+
+#[async_trait]
+impl RateLimitStore for RedisRateLimits {
+    fn charge<'a>(&'a self, charge: &'a Charge<'_>) -> Answering<'a, Answer> {
+        Answering::later(self.take(charge))
     }
 
     async fn refund(&self, charge: &Charge<'_>) -> Result<(), BackendError> {

@@ -161,7 +161,7 @@ async fn hit(bench: &Bench, space: &Space, key: &str, tags: &Tags) -> Option<u64
         .read(space, &[key], tags.as_slice())
         .await
         .unwrap();
-    let envelope = Envelope::open(read.values[0].as_ref()?).unwrap();
+    let envelope = Envelope::open(read.values[0].clone()?).unwrap();
     let epoch = |index: usize| read.tags[index];
     // Fresh by far: only the epochs count here.
     let now = Timestamp::default();

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use state_core::{
     Clock,
     rate_limit::{
-        Algorithm, Charge, Count, Limit, LimiterOptions, RateLimitStore, RateLimiter, Rule, Verdict,
+        Algorithm, Answer, Charge, Count, Limit, LimiterOptions, RateLimitStore, RateLimiter, Rule,
+        Verdict,
     },
 };
 
@@ -85,12 +86,7 @@ impl RateLimitTrial {
         made.expect("valid options")
     }
 
-    pub(super) async fn charge(
-        &self,
-        scope: &str,
-        rules: &[(&Rule, &str)],
-        cost: u64,
-    ) -> Vec<Count> {
+    pub(super) async fn charge(&self, scope: &str, rules: &[(&Rule, &str)], cost: u64) -> Answer {
         let charge = Charge { scope, rules, cost };
         self.parts.store.charge(&charge).await.expect("an answer")
     }

@@ -38,7 +38,7 @@ impl Inner {
         let give_up = self.clock.now().saturating_add(self.options.lease_wait);
         let mut pause = Duration::from_millis(4);
         loop {
-            match self.begin(key, options, token, &need.mark).await {
+            match self.begin(key, options, token, need.mark.as_bytes()).await {
                 Err(error) if self.options.on_error == OnError::Error => return Err(error.into()),
                 Err(error) => {
                     self.observe("begin", error.code(), None);

@@ -9,6 +9,7 @@ use crate::{
     cache::{
         CacheError, LoadOptions, Loaded, LoaderError, Source,
         flight::{Landed, Landing, Leader, Seat},
+        mark::Mark,
     },
     caught::caught,
     error::Classified as _,
@@ -30,7 +31,7 @@ where
 #[derive(Debug, Clone)]
 pub(super) struct Need {
     /// What tells a newer value from the one that was read.
-    pub(super) mark: Bytes,
+    pub(super) mark: Mark,
     /// What can be used instead.
     pub(super) stale: Option<Loaded>,
     /// Whether the backend can be reached.
@@ -38,7 +39,7 @@ pub(super) struct Need {
 }
 
 impl Need {
-    pub(super) const fn after(mark: Bytes) -> Self {
+    pub(super) const fn after(mark: Mark) -> Self {
         Self {
             mark,
             stale: None,
@@ -48,7 +49,7 @@ impl Need {
 
     pub(super) const fn unreachable() -> Self {
         Self {
-            mark: Bytes::new(),
+            mark: Mark::NONE,
             stale: None,
             reachable: false,
         }

@@ -2,9 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Cache, inner::Inner, read::judged};
+use super::{
+    Cache,
+    inner::Inner,
+    read::{hit, judged},
+};
 use crate::cache::{
-    CacheError, Deleted, Envelope, Freshness, Hit, Lookup, MAX_BATCH, SetOptions, Tag, Tags,
+    CacheError, Deleted, Envelope, Freshness, Lookup, MAX_BATCH, SetOptions, Tag, Tags,
 };
 
 impl Cache {
@@ -23,7 +27,7 @@ impl Cache {
     ///
     /// One per 48 keys, and one more for those of them with tags that were not named.
     pub async fn get_many(&self, keys: &[&str], tags: &Tags) -> Result<Vec<Lookup>, CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.inner.get_many(keys, tags).await;
         self.inner.tell("get_many", started, &result, |found| {
             if found.iter().any(Lookup::is_miss) {
@@ -54,7 +58,7 @@ impl Cache {
         items: &[(&str, Bytes)],
         options: &SetOptions,
     ) -> Result<(), CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.set_batches(items, options).await;
         self.inner.tell("set_many", started, &result, |()| "stored");
         result
@@ -93,7 +97,7 @@ impl Cache {
     ///
     /// One per 48 keys, and one to tell the others where values are kept in processes.
     pub async fn delete_many(&self, keys: &[&str]) -> Result<Vec<Deleted>, CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.delete_batches(keys).await;
         self.inner.tell("delete_many", started, &result, |_| "done");
         result
@@ -118,11 +122,11 @@ impl Inner {
             Self::check_key(key)?;
         }
         for batch in keys.chunks(MAX_BATCH) {
-            let read = self.store.read(&self.space, batch, tags.as_slice()).await?;
-            let opened: Vec<Option<Envelope>> = read
-                .values
-                .iter()
-                .map(|raw| raw.as_ref().and_then(|raw| self.open(raw)))
+            let mut read = self.store.read(&self.space, batch, tags.as_slice()).await?;
+            let values = std::mem::take(&mut read.values);
+            let opened: Vec<Option<Envelope>> = values
+                .into_iter()
+                .map(|raw| raw.and_then(|raw| self.open(raw)))
                 .collect();
             let mut others: Vec<Tag> = opened
                 .iter()
@@ -147,12 +151,8 @@ impl Inner {
                     Freshness::Fresh if envelope.is_negative() => Lookup::Negative,
                     Freshness::Stale if envelope.is_negative() => Lookup::Miss,
                     Freshness::Invalid => Lookup::Miss,
-                    Freshness::Fresh | Freshness::Stale => Lookup::Hit(Hit {
-                        value: envelope.payload().clone(),
-                        codec: envelope.codec(),
-                        age: read.now.saturating_since(envelope.times().stored_at),
-                        stale: freshness == Freshness::Stale,
-                    }),
+                    Freshness::Fresh => Lookup::Hit(hit(envelope, read.now, false)),
+                    Freshness::Stale => Lookup::Hit(hit(envelope, read.now, true)),
                 }
             }));
         }

@@ -69,7 +69,7 @@ impl Cache {
     ///
     /// One; two when the value has tags that were not named; none when this process has it.
     pub async fn get(&self, key: &str, tags: &Tags) -> Result<Lookup, CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.inner.get(key, tags).await;
         self.inner.tell("get", started, &result, Lookup::outcome);
         result
@@ -110,7 +110,7 @@ impl Cache {
         L: Future<Output = Result<Option<Bytes>, E>> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>> + 'static,
     {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = match self.inner.look_or_load(key, options).await {
             Ok(Looked::Use(loaded)) => Ok(loaded),
             Ok(Looked::Early(loaded, need)) => {
@@ -158,19 +158,27 @@ impl Cache {
 }
 
 impl Inner {
+    /// The time an operation began, where somebody wants to know how long it took.
+    fn started(&self) -> Option<crate::Timestamp> {
+        self.observer.listens().then(|| self.clock.now())
+    }
+
     /// Reports how an operation ended.
     fn tell<T>(
         &self,
         operation: &'static str,
-        started: crate::Timestamp,
+        started: Option<crate::Timestamp>,
         result: &Result<T, CacheError>,
         outcome: impl FnOnce(&T) -> &'static str,
     ) {
+        if !self.observer.listens() {
+            return;
+        }
         let outcome = match result {
             Ok(value) => outcome(value),
             Err(error) => error.code(),
         };
-        let duration = self.clock.now().saturating_since(started);
-        self.observe(operation, outcome, Some(duration));
+        let duration = started.map(|started| self.clock.now().saturating_since(started));
+        self.observe(operation, outcome, duration);
     }
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{inner::Inner, load::Need};
 use crate::{
     cache::{
         CacheError, Envelope, Epoch, Freshness, Hit, LoadOptions, Loaded, Lookup, OnError, Read,
         Source, Tag, Tags, is_early, judge,
         local::{Kept, Ticket},
+        mark::Mark,
     },
     clock::Timestamp,
 };
@@ -25,7 +24,7 @@ pub(super) enum Looked {
 pub(super) struct Seen {
     pub(super) found: Option<(Freshness, Envelope)>,
     /// Tells it from the next value, readable or not.
-    pub(super) mark: Bytes,
+    pub(super) mark: Mark,
     pub(super) now: Timestamp,
 }
 
@@ -36,18 +35,18 @@ impl Seen {
         };
         match (freshness, envelope.is_negative()) {
             (Freshness::Fresh, true) => Lookup::Negative,
-            (Freshness::Fresh, false) => Lookup::Hit(hit(&envelope, self.now, false)),
-            (Freshness::Stale, false) => Lookup::Hit(hit(&envelope, self.now, true)),
+            (Freshness::Fresh, false) => Lookup::Hit(hit(envelope, self.now, false)),
+            (Freshness::Stale, false) => Lookup::Hit(hit(envelope, self.now, true)),
             (Freshness::Stale, true) | (Freshness::Invalid, _) => Lookup::Miss,
         }
     }
 }
 
-fn hit(envelope: &Envelope, now: Timestamp, stale: bool) -> Hit {
+pub(super) fn hit(envelope: Envelope, now: Timestamp, stale: bool) -> Hit {
     Hit {
-        value: envelope.payload().clone(),
         codec: envelope.codec(),
         age: now.saturating_since(envelope.times().stored_at),
+        value: envelope.into_payload(),
         stale,
     }
 }
@@ -110,7 +109,7 @@ impl Inner {
         options.checked_ttl(self.options.default_ttl)?;
         if let Some(kept) = self.kept(key) {
             let early = self.is_early(self.clock.now(), kept.fresh_until, kept.cost);
-            let need = Need::after(kept.mark.clone());
+            let need = Need::after(kept.mark);
             let loaded = kept.loaded(Source::Hit);
             return Ok(self.use_or_refresh(key, early, loaded, need));
         }
@@ -170,17 +169,16 @@ impl Inner {
 
     /// Reads a key and judges what is there.
     pub(super) async fn look(&self, key: &str, tags: &Tags) -> Result<Seen, CacheError> {
-        let ticket = self.usable_local().map(|local| local.ticket(key));
-        let before = self.clock.now();
-        let read = self
+        let ticket = self
+            .usable_local()
+            .map(|local| (local.ticket(key), self.clock.now()));
+        let mut read = self
             .store
             .read(&self.space, &[key], tags.as_slice())
             .await?;
-        let raw = read.values.first().cloned().flatten();
-        let mark = raw
-            .as_ref()
-            .map_or_else(Bytes::new, |raw| raw.slice_ref(Envelope::mark(raw)));
-        let Some(envelope) = raw.as_ref().and_then(|raw| self.open(raw)) else {
+        let raw = read.values.pop().flatten();
+        let mark = raw.as_deref().map_or(Mark::NONE, Mark::of);
+        let Some(envelope) = raw.and_then(|raw| self.open(raw)) else {
             return Ok(Seen {
                 found: None,
                 mark,
@@ -190,9 +188,9 @@ impl Inner {
         let others = self.other_epochs(&envelope, tags).await?;
         let freshness = judged(&envelope, &read, tags, &others);
         if freshness == Freshness::Fresh
-            && let Some(ticket) = ticket
+            && let Some((ticket, before)) = ticket
         {
-            self.keep(key, ticket, &envelope, &mark, before, read.now);
+            self.keep(key, ticket, &envelope, mark, before, read.now);
         }
         Ok(Seen {
             found: Some((freshness, envelope)),
@@ -201,7 +199,7 @@ impl Inner {
         })
     }
 
-    pub(super) fn open(&self, raw: &Bytes) -> Option<Envelope> {
+    pub(super) fn open(&self, raw: bytes::Bytes) -> Option<Envelope> {
         let opened = Envelope::open(raw).ok();
         if opened.is_none() {
             self.observe("decode", "undecodable", None);
@@ -239,7 +237,7 @@ impl Inner {
         key: &str,
         ticket: Ticket,
         envelope: &Envelope,
-        mark: &Bytes,
+        mark: Mark,
         before: Timestamp,
         now: Timestamp,
     ) {
@@ -256,7 +254,7 @@ impl Inner {
             stored_at: before.saturating_sub(now.saturating_since(times.stored_at)),
             fresh_until,
             keep_until: fresh_until.min(before.saturating_add(self.options.local_life())),
-            mark: mark.clone(),
+            mark,
             tags: envelope.tags().iter().map(|(tag, _)| tag.clone()).collect(),
         };
         local.keep(key, ticket, kept);

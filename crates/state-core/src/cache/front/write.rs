@@ -56,7 +56,7 @@ impl Cache {
         value: Bytes,
         options: &SetOptions,
     ) -> Result<(), CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.inner.set(&[(key, Some(value))], options).await;
         self.inner.tell("set", started, &result, |()| "stored");
         result
@@ -77,7 +77,7 @@ impl Cache {
     ///
     /// As [`set`](Self::set).
     pub async fn set_negative(&self, key: &str, options: &SetOptions) -> Result<(), CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.inner.set(&[(key, None)], options).await;
         self.inner.tell("set", started, &result, |()| "negative");
         result
@@ -98,7 +98,7 @@ impl Cache {
     ///
     /// As [`set`](Self::set).
     pub async fn delete(&self, key: &str) -> Result<Deleted, CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.inner.delete(&[key]).await;
         let result = result.map(|mut deleted| deleted.pop().unwrap_or(Deleted::Absent));
         self.inner
@@ -120,7 +120,7 @@ impl Cache {
     ///
     /// As [`set`](Self::set).
     pub async fn invalidate_tags(&self, tags: &Tags) -> Result<Invalidated, CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let what = Invalidation::Tags(tags.clone());
         let result = self.inner.invalidate(what).await;
         self.inner
@@ -142,7 +142,7 @@ impl Cache {
     ///
     /// As [`set`](Self::set).
     pub async fn invalidate_namespace(&self) -> Result<Invalidated, CacheError> {
-        let started = self.inner.clock.now();
+        let started = self.inner.started();
         let result = self.inner.invalidate(Invalidation::Namespace).await;
         self.inner
             .tell("invalidate_namespace", started, &result, |done| {

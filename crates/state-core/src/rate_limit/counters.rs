@@ -1,0 +1,257 @@
+//! A map by what is counted.
+
+use std::{
+    fmt,
+    hash::{BuildHasher as _, Hasher as _},
+};
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashTable, hash_table::Entry};
+
+use crate::rate_limit::{Algorithm, Charge};
+
+/// What one counter of a charge is found by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Name<'a> {
+    scope: &'a str,
+    rule: &'a str,
+    subject: &'a str,
+    algorithm: Algorithm,
+}
+
+impl<'a> Name<'a> {
+    fn of(charge: &Charge<'a>, index: usize) -> Self {
+        let (rule, subject) = charge.rules[index];
+        Self {
+            scope: charge.scope,
+            rule: rule.name(),
+            subject,
+            algorithm: rule.counted_by(),
+        }
+    }
+
+    fn hash(&self, hashes: &RandomState) -> u64 {
+        let mut hasher = hashes.build_hasher();
+        hasher.write(self.scope.as_bytes());
+        hasher.write(self.rule.as_bytes());
+        hasher.write(self.subject.as_bytes());
+        hasher.finish()
+    }
+}
+
+/// A value and its name.
+struct Kept<V> {
+    scope: Box<str>,
+    rule: Box<str>,
+    subject: Box<str>,
+    algorithm: Algorithm,
+    value: V,
+}
+
+impl<V> Kept<V> {
+    fn new(name: Name<'_>, value: V) -> Self {
+        Self {
+            scope: name.scope.into(),
+            rule: name.rule.into(),
+            subject: name.subject.into(),
+            algorithm: name.algorithm,
+            value,
+        }
+    }
+
+    fn name(&self) -> Name<'_> {
+        Name {
+            scope: &self.scope,
+            rule: &self.rule,
+            subject: &self.subject,
+            algorithm: self.algorithm,
+        }
+    }
+}
+
+/// Something for every counter, found by a charge and the index of one of its rules. Names are
+/// copied when a counter is new, not when it is looked up.
+///
+/// Hashes are seeded by the map, so that nobody can choose subjects that meet in it.
+pub struct Counters<V> {
+    kept: HashTable<Kept<V>>,
+    hashes: RandomState,
+    /// Counts what may have moved counters.
+    moves: u64,
+}
+
+/// Where a counter is, or would be. Storing by it takes no second search.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot {
+    hash: u64,
+    bucket: Option<usize>,
+    /// The spot is good while nothing moved since.
+    moves: u64,
+}
+
+impl Spot {
+    /// Whether there is nothing yet.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.bucket.is_none()
+    }
+}
+
+impl<V> Default for Counters<V> {
+    fn default() -> Self {
+        Self {
+            kept: HashTable::new(),
+            hashes: RandomState::default(),
+            moves: 0,
+        }
+    }
+}
+
+/// Shows how many there are, not whose.
+impl<V> fmt::Debug for Counters<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Counters").field(&self.kept.len()).finish()
+    }
+}
+
+impl<V> Counters<V> {
+    /// Looks for a counter: where it is, and what is there.
+    ///
+    /// # Panics
+    ///
+    /// When the charge has no such rule, as every method here.
+    #[must_use]
+    pub fn find(&self, charge: &Charge<'_>, index: usize) -> (Spot, Option<&V>) {
+        let name = Name::of(charge, index);
+        let hash = name.hash(&self.hashes);
+        let bucket = self
+            .kept
+            .find_bucket_index(hash, |kept| kept.name() == name);
+        let found = bucket.and_then(|bucket| self.kept.get_bucket(bucket));
+        let moves = self.moves;
+        let spot = Spot {
+            hash,
+            bucket,
+            moves,
+        };
+        (spot, found.map(|kept| &kept.value))
+    }
+
+    /// What there is for a counter.
+    #[must_use]
+    pub fn get(&self, charge: &Charge<'_>, index: usize) -> Option<&V> {
+        self.find(charge, index).1
+    }
+
+    /// Stores something for a counter where it was found.
+    pub fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, value: V) {
+        if let Some(bucket) = spot.bucket.filter(|_| spot.moves == self.moves)
+            && let Some(kept) = self.kept.get_bucket_mut(bucket)
+        {
+            kept.value = value;
+            return;
+        }
+        let name = Name::of(charge, index);
+        let hashes = &self.hashes;
+        let entry = self.kept.entry(
+            spot.hash,
+            |kept| kept.name() == name,
+            |kept| kept.name().hash(hashes),
+        );
+        match entry {
+            Entry::Occupied(mut there) => there.get_mut().value = value,
+            Entry::Vacant(free) => {
+                self.moves += 1;
+                free.insert(Kept::new(name, value));
+            }
+        }
+    }
+
+    /// Stores something for a counter.
+    pub fn insert(&mut self, charge: &Charge<'_>, index: usize, value: V) {
+        let (spot, _) = self.find(charge, index);
+        self.put(spot, charge, index, value);
+    }
+
+    /// Removes what there is for a counter.
+    pub fn remove(&mut self, charge: &Charge<'_>, index: usize) -> Option<V> {
+        let name = Name::of(charge, index);
+        let hash = name.hash(&self.hashes);
+        let there = self.kept.find_entry(hash, |kept| kept.name() == name);
+        let (kept, _) = there.ok()?.remove();
+        self.moves += 1;
+        Some(kept.value)
+    }
+
+    /// Keeps what passes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
+        self.moves += 1;
+        self.kept.retain(|kept| keep(&kept.value));
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rate_limit::{Limit, Rule};
+
+    #[test]
+    fn every_part_of_a_name_tells_counters_apart() {
+        let limit = Limit::new(1, Duration::from_secs(1)).unwrap();
+        let [a, b] = ["a", "b"].map(|name| Rule::new(name, limit).unwrap());
+        let other = a.clone().algorithm(Algorithm::FixedWindow);
+        let mut counters = Counters::default();
+        let places = [
+            ("s", &a, "x"),
+            ("t", &a, "x"),
+            ("s", &b, "x"),
+            ("s", &other, "x"),
+            ("s", &a, "y"),
+            ("sx", &a, "x"),
+        ];
+        for turn in 0..2 {
+            for (number, (scope, rule, subject)) in places.iter().enumerate() {
+                let rules = [(*rule, *subject)];
+                let charge = Charge {
+                    scope,
+                    rules: &rules,
+                    cost: 1,
+                };
+                let expected = (turn > 0).then_some(number);
+                assert_eq!(counters.get(&charge, 0).copied(), expected);
+                counters.insert(&charge, 0, number);
+            }
+        }
+        assert_eq!(counters.len(), places.len());
+        let rules = [(&b, "x")];
+        let charge = Charge {
+            scope: "s",
+            rules: &rules,
+            cost: 1,
+        };
+        let (spot, found) = counters.find(&charge, 0);
+        assert_eq!((spot.is_new(), found), (false, Some(&2)));
+        assert_eq!(counters.remove(&charge, 0), Some(2));
+        assert_eq!(counters.get(&charge, 0), None);
+        // A spot from before is no way to somebody else's counter.
+        counters.put(spot, &charge, 0, 2);
+        assert_eq!(counters.get(&charge, 0), Some(&2));
+        assert_eq!(counters.len(), places.len());
+        counters.retain(|number| *number > 3);
+        assert_eq!(counters.len(), 2);
+    }
+}
