@@ -6,6 +6,7 @@
 
 mod bits;
 mod chunks;
+mod common;
 mod count;
 mod due;
 mod fetch;

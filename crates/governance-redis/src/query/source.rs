@@ -6,7 +6,7 @@ use governance_core::{Order, RequestId, Timestamp};
 use redis_client::redis::Value;
 
 use super::{
-    chunks, due, journal,
+    chunks, common, due, journal,
     place::DuePlace,
     sets,
     slots::resolve,
@@ -87,7 +87,12 @@ impl Raw {
 #[derive(Debug)]
 enum Way {
     /// Over a few sorted sets. Turns to chunks when they turn out long.
-    Sets { drivers: Vec<Driver>, walked: usize },
+    Sets {
+        drivers: Vec<Driver>,
+        walked: usize,
+        /// Whether the server may be asked what they have in common.
+        meet: bool,
+    },
     /// Chunk by chunk, so many at a time.
     Chunks { step: usize },
     /// By deadline.
@@ -155,6 +160,7 @@ impl<'a> Source<'a> {
             (What::Requests, _, false) => Way::Sets {
                 drivers: search.drivers.clone(),
                 walked: 0,
+                meet: true,
             },
             (What::Requests, _, true) => Way::Chunks { step: 1 },
         };
@@ -249,15 +255,26 @@ impl<'a> Source<'a> {
     pub(super) fn question(&self, want: usize) -> Option<sets::Question> {
         let is_idle = self.ready.is_empty() && self.raw.is_empty() && self.heard.is_none();
         match &self.way {
-            Way::Sets { drivers, walked } if is_idle && !self.done && *walked < LONGEST_WALK => {
-                let place = sets::Place {
-                    from: self.scanned,
-                    upwards: self.is_upwards(),
-                    want,
-                };
-                sets::Question::new(self.partition, drivers, place)
+            Way::Sets {
+                drivers,
+                walked,
+                meet,
+            } if is_idle
+                && !self.done
+                && *walked < LONGEST_WALK
+                && !(*meet && common::may_help(self.partition, drivers)) =>
+            {
+                sets::Question::new(self.partition, drivers, self.place(want))
             }
             _ => None,
+        }
+    }
+
+    fn place(&self, want: usize) -> sets::Place {
+        sets::Place {
+            from: self.scanned,
+            upwards: self.is_upwards(),
+            want,
         }
     }
 
@@ -306,23 +323,25 @@ impl<'a> Source<'a> {
     }
 
     async fn scan(&mut self, want: usize) -> Result<(), RedisError> {
+        let place = self.place(want);
         match &mut self.way {
-            Way::Sets { drivers, walked } => {
+            Way::Sets {
+                drivers,
+                walked,
+                meet,
+            } => {
                 let ordinals = |driver: &Driver| driver.class == Class::Ordinals;
                 if *walked >= LONGEST_WALK && drivers.iter().all(ordinals) {
                     self.way = Way::Chunks { step: 1 };
                     return Ok(());
                 }
-                let reading = match self.heard.take() {
+                let mut reading = self.heard.take();
+                if reading.is_none() && std::mem::take(meet) {
+                    reading = common::read(self.shared, self.partition, drivers, place).await?;
+                }
+                let reading = match reading {
                     Some(reading) => reading,
-                    None => {
-                        let place = sets::Place {
-                            from: self.scanned,
-                            upwards: self.order != Order::NewestFirst,
-                            want,
-                        };
-                        sets::read(self.shared, self.partition, drivers, place).await?
-                    }
+                    None => sets::read(self.shared, self.partition, drivers, place).await?,
                 };
                 let sets::Reading::Of(number, found) = reading else {
                     self.way = Way::Chunks { step: 1 };
