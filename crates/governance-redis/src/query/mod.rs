@@ -11,6 +11,7 @@ mod count;
 mod due;
 mod fetch;
 mod journal;
+mod operands;
 mod place;
 mod sets;
 mod slots;

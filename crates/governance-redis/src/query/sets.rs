@@ -28,7 +28,7 @@ const SETS: Operation = Operation::read("query_sets");
 const ORDINALS: usize = 1_024;
 pub(super) const ATTEMPTS: usize = 8;
 /// So few are judged by their documents, without asking the other sets first.
-const FEW: usize = 64;
+pub(super) const FEW: usize = 64;
 
 /// A part of a union, in the order of the walk.
 pub(super) struct Read {
