@@ -12,6 +12,10 @@ pub(crate) static APPLY: LazyLock<Script> =
 pub(crate) static DUE_PAGE: LazyLock<Script> =
     LazyLock::new(|| Script::embedded(include_str!("../lua/due_page.lua")));
 
+/// Finds what sets of ordinals have in common.
+pub(crate) static COMMON: LazyLock<Script> =
+    LazyLock::new(|| Script::embedded(include_str!("../lua/common.lua")));
+
 /// Changes the fence.
 pub(crate) static FENCE: LazyLock<Script> =
     LazyLock::new(|| Script::embedded(include_str!("../lua/fence.lua")));

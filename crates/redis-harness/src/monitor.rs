@@ -112,14 +112,18 @@ impl Command {
             "XINFO" => &self.words[2..3],
             "DEL" | "UNLINK" | "EXISTS" | "MGET" => &self.words[1..],
             "RENAME" => &self.words[1..3],
+            "ZINTER" => {
+                let keys: usize = self.words[1].parse().unwrap_or_default();
+                &self.words[2..2 + keys]
+            }
             "GET" | "SET" | "GETRANGE" | "SETRANGE" | "APPEND" | "STRLEN" | "INCR" | "INCRBY"
             | "SETBIT" | "BITPOS" | "PEXPIRE" | "PEXPIREAT" | "PTTL" | "PERSIST"
             | "PEXPIRETIME" | "HGET" | "HMGET" | "HSET" | "HDEL" | "HINCRBY" | "HGETALL"
             | "HLEN" | "LPUSH" | "RPUSH" | "LTRIM" | "LLEN" | "HEXISTS" | "SADD" | "SREM"
-            | "SMEMBERS" | "SCARD" | "ZADD" | "ZREM" | "ZCARD" | "ZCOUNT" | "ZSCORE"
-            | "ZMSCORE" | "ZRANGE" | "ZRANGEBYSCORE" | "ZRANGEBYLEX" | "ZREMRANGEBYSCORE"
-            | "ZREMRANGEBYRANK" | "ZPOPMIN" | "XADD" | "XLEN" | "XTRIM" | "XRANGE"
-            | "XREVRANGE" => &self.words[1..2],
+            | "SMEMBERS" | "SMISMEMBER" | "SCARD" | "ZADD" | "ZREM" | "ZCARD" | "ZCOUNT"
+            | "ZSCORE" | "ZMSCORE" | "ZRANGE" | "ZRANGEBYSCORE" | "ZRANGEBYLEX"
+            | "ZREMRANGEBYSCORE" | "ZREMRANGEBYRANK" | "ZPOPMIN" | "XADD" | "XLEN" | "XTRIM"
+            | "XRANGE" | "XREVRANGE" => &self.words[1..2],
             other => panic!("a script sent {other}, which this check does not know"),
         }
     }

@@ -1,7 +1,7 @@
 //! The document of a request: MessagePack with named fields in an envelope that says its version.
 
 use governance_core::MutationRequest;
-use serde::{Deserialize as _, Serialize};
+use serde::{Deserialize as _, Serialize, de::IgnoredAny};
 
 use super::packed::{PackError, pack_document, unpack};
 use crate::options::Compression;
@@ -116,12 +116,13 @@ pub(crate) fn decode_document(
     schemas: Schemas,
 ) -> Result<MutationRequest, DocumentError> {
     let bytes = current(document, schemas)?;
-    let mut rest = rmp_serde::Deserializer::new(&*bytes);
+    // Texts are taken from where they are, without a buffer in between.
+    let mut rest = rmp_serde::Deserializer::from_read_ref(&*bytes);
     let request = MutationRequest::deserialize(&mut rest).map_err(DocumentError::Decode)?;
-    if rest.get_ref().is_empty() {
-        Ok(request)
-    } else {
-        Err(DocumentError::Trailing)
+    // Reading one value more has to fail for want of its first byte.
+    match IgnoredAny::deserialize(&mut rest) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(request),
+        Ok(_) | Err(_) => Err(DocumentError::Trailing),
     }
 }
 
@@ -146,7 +147,7 @@ fn current(document: &[u8], schemas: Schemas) -> Result<Vec<u8>, DocumentError> 
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::*;
+    use super::{super::packed::pack, *};
 
     type Map = BTreeMap<String, u32>;
 
@@ -182,6 +183,27 @@ mod tests {
         let document = wrap(1, &map("x"), Compression::Off).unwrap();
         let error = current(&document, schemas).unwrap_err();
         assert!(matches!(error, DocumentError::Upcast { from: 1, .. }));
+    }
+
+    #[test]
+    fn what_is_behind_a_document_is_an_error() {
+        use governance_core::{MutationRequest, Timestamp};
+        use governance_testkit::fixtures::{RequestBuilder, SeededIds};
+        let ids = SeededIds::new(1);
+        let request = RequestBuilder::new(&ids, Timestamp::from_micros(1)).build();
+        let plain = rmp_serde::to_vec_named(&*request).unwrap();
+        let read = |behind: &[u8]| -> Result<MutationRequest, DocumentError> {
+            let mut document = SCHEMA.to_be_bytes().to_vec();
+            document.extend(pack(&[&plain, behind].concat(), Compression::Off));
+            decode_document(&document, Schemas::PRESENT)
+        };
+        assert_eq!(read(b"").unwrap(), *request);
+        for behind in [&[0xc0][..], &[0xc1], &[0xd9, 9], &plain] {
+            assert!(
+                matches!(read(behind), Err(DocumentError::Trailing)),
+                "{behind:?}"
+            );
+        }
     }
 
     #[test]

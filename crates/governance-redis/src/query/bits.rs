@@ -46,6 +46,25 @@ impl Bits {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// The same as `and` with what [`read`](Self::read) makes of these bytes, without making it.
+    pub(super) fn and_read(mut self, bytes: &[u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let words = words.iter().chain((!rest.is_empty()).then_some(&last));
+        let mut read = 0;
+        for (word, other) in self.0.iter_mut().zip(words) {
+            *word &= u64::from_be_bytes(*other);
+            read += 1;
+        }
+        self.0.truncate(read);
+        self
+    }
+
     pub(crate) fn and(mut self, other: &Self) -> Self {
         self.0.truncate(other.0.len());
         for (word, other) in self.0.iter_mut().zip(&other.0) {
@@ -162,6 +181,18 @@ mod tests {
             prop_assert_eq!(set(x.clone().from(low)), a.range(low..).copied().collect());
             prop_assert_eq!(set(x.clone().below(low)), a.range(..low).copied().collect());
             prop_assert!(x.iter().rev().eq(a.iter().rev().copied()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_need_not_be_read_first(
+            a in lows(), bytes in prop::collection::vec(any::<u8>(), 0..70),
+        ) {
+            let (a, read) = (bits(&a), Bits::read(&bytes));
+            let both = a.clone().and_read(&bytes);
+            prop_assert_eq!(both.is_empty(), both.iter().next().is_none());
+            prop_assert!(both.iter().eq(a.and(&read).iter()));
         }
     }
 

@@ -1,16 +1,13 @@
 //! Evaluates an expression chunk by chunk.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
 use futures_util::future::try_join_all;
-use governance_core::{Expr, Term};
+use governance_core::Term;
 use redis_client::{
     Key, Operation,
     redis::{self, Value},
 };
 
-use super::{bits::Bits, split::Search};
+use super::{bits::Bits, operands::Operands, split::Search};
 use crate::{
     cache::IdSlot,
     error::RedisError,
@@ -88,15 +85,16 @@ async fn once(
     fence: Fence,
     hint: Hint,
 ) -> Result<Option<Answered>, RedisError> {
+    let terms: Vec<Term> = search.terms().into_iter().collect();
     let (mut bitmaps, mut sets) = (Vec::new(), Vec::new());
-    for term in search.terms() {
-        let index = IndexTerm::from(&term);
+    for (number, term) in terms.iter().enumerate() {
+        let index = IndexTerm::from(term);
         // A value of many requests is in bitmaps, whatever its dimension.
         if index.class() != Class::Inbox {
-            bitmaps.push((term.clone(), index.as_bitmap()));
+            bitmaps.push((number, index.as_bitmap()));
         }
         if index.class() != Class::Bitmap {
-            sets.push((term, index));
+            sets.push((number, index));
         }
     }
     let keys = &partition.keys;
@@ -140,41 +138,27 @@ async fn once(
         entries: counters.entries,
     };
     shared.learn_read(partition, hint, told).await?;
-    let mut operands = Operands {
-        live: HashMap::new(),
-        terms: HashMap::new(),
-    };
-    let mut next = || {
-        values
-            .next()
-            .flatten()
-            .map_or_else(Bits::none, |value: Bytes| Bits::read(&value))
-    };
-    for chunk in chunks {
+    let mut operands = Operands::new(terms, chunks);
+    for chunk in operands.chunks() {
         if live {
-            operands.live.insert(*chunk, next());
+            chunk.live = values.next().flatten();
         }
-        for (term, _) in &bitmaps {
-            operands.terms.insert((*chunk, term.clone()), next());
+        for (number, _) in &bitmaps {
+            chunk.terms[*number].bitmap = values.next().flatten();
         }
     }
-    for (term, index) in &sets {
+    for (number, index) in &sets {
         for member in members_of(answers.next())? {
             let ordinal = match index.class() {
                 Class::Inbox => IdSlot::of_member(&member).map(|(_, ordinal)| ordinal),
                 Class::Ordinals | Class::Bitmap => ordinal_of(&member),
             };
             let ordinal = ordinal.ok_or(RedisError::Reply("a member of a sorted set"))?;
-            let key = (ordinal / CHUNK, term.clone());
-            let bits = operands.terms.entry(key).or_insert_with(Bits::none);
-            bits.insert(low_of(ordinal));
+            operands.insert(*number, ordinal);
         }
     }
-    let found = chunks
-        .iter()
-        .map(|chunk| (*chunk, operands.evaluate(&search.expr, *chunk)));
     Ok(Some(Answered {
-        chunks: found.collect(),
+        chunks: operands.evaluate(&search.expr),
         counters,
     }))
 }
@@ -187,97 +171,4 @@ pub(super) fn ordinal_of(member: &[u8]) -> Option<u64> {
 /// The place of an ordinal in its chunk.
 pub(super) fn low_of(ordinal: u64) -> u16 {
     u16::try_from(ordinal % CHUNK).unwrap_or(0)
-}
-
-struct Operands {
-    live: HashMap<u64, Bits>,
-    terms: HashMap<(u64, Term), Bits>,
-}
-
-impl Operands {
-    fn live(&self, chunk: u64) -> Bits {
-        self.live.get(&chunk).cloned().unwrap_or_else(Bits::none)
-    }
-
-    fn evaluate(&self, expr: &Expr, chunk: u64) -> Bits {
-        match expr {
-            Expr::Everything => self.live(chunk),
-            Expr::Nothing => Bits::none(),
-            Expr::Term(term) => {
-                let key = (chunk, term.clone());
-                self.terms.get(&key).cloned().unwrap_or_else(Bits::none)
-            }
-            Expr::Or(parts) => parts
-                .iter()
-                .map(|part| self.evaluate(part, chunk))
-                .fold(Bits::none(), |all, part| all.or(&part)),
-            Expr::Not(inner) => self.live(chunk).and_not(&self.evaluate(inner, chunk)),
-            Expr::And(parts) => {
-                let is_not = |part: &&Expr| matches!(part, Expr::Not(_));
-                let mut whole = parts.iter().filter(|part| !is_not(part));
-                let start = match whole.next() {
-                    Some(first) => self.evaluate(first, chunk),
-                    None => self.live(chunk),
-                };
-                let found = whole.fold(start, |all, part| all.and(&self.evaluate(part, chunk)));
-                parts.iter().fold(found, |all, part| match part {
-                    Expr::Not(inner) => all.and_not(&self.evaluate(inner, chunk)),
-                    _ => all,
-                })
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use governance_core::{Dimension, Terms};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn exprs() -> impl Strategy<Value = Expr> {
-        let term = (0_usize..4).prop_map(|i| Expr::Term(term(i)));
-        let leaf = prop_oneof![6 => term, 1 => Just(Expr::Everything), 1 => Just(Expr::Nothing)];
-        leaf.prop_recursive(3, 12, 3, |inner| {
-            let parts = || prop::collection::vec(inner.clone(), 1..4);
-            prop_oneof![
-                parts().prop_map(Expr::And),
-                parts().prop_map(Expr::Or),
-                inner.clone().prop_map(|inner| Expr::Not(Box::new(inner))),
-            ]
-        })
-    }
-
-    fn term(i: usize) -> Term {
-        Term::new([Dimension::Status, Dimension::Tag][i % 2], format!("v{i}"))
-    }
-
-    proptest! {
-        #[test]
-        fn bits_agree_with_the_expression(
-            expr in exprs(), documents in prop::collection::vec(prop::option::of(0_u8..16), 1..80),
-        ) {
-            let search = Search::new(&expr);
-            let mut operands = Operands { live: HashMap::new(), terms: HashMap::new() };
-            for (low, terms) in (0..).zip(&documents) {
-                let Some(terms) = terms else { continue };
-                // What the engine does not fetch must not be missed.
-                if search.needs_live() {
-                    operands.live.entry(0).or_insert_with(Bits::none).insert(low);
-                }
-                for i in (0..4).filter(|i| terms & (1 << i) != 0) {
-                    operands.terms.entry((0, term(i))).or_insert_with(Bits::none).insert(low);
-                }
-            }
-            let found = operands.evaluate(&expr, 0);
-            for (low, document) in (0..).zip(&documents) {
-                let expected = document.is_some_and(|document| {
-                    let terms: Terms = (0..4).filter(|i| document & (1 << i) != 0).map(term).collect();
-                    expr.contains(&terms)
-                });
-                prop_assert_eq!(found.contains(low), expected, "{:?}", expr);
-            }
-        }
-    }
 }

@@ -6,10 +6,12 @@
 
 mod bits;
 mod chunks;
+mod common;
 mod count;
 mod due;
 mod fetch;
 mod journal;
+mod operands;
 mod place;
 mod sets;
 mod slots;

@@ -1,6 +1,6 @@
 //! Reads sorted sets of ordinals, several as one.
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::cmp::Reverse;
 
 use redis_client::{
     Key, Operation,
@@ -16,7 +16,7 @@ use crate::{
     apply::dictionary_name,
     cache::IdSlot,
     error::RedisError,
-    index::Class,
+    index::{Class, IndexTerm},
     keys::CHUNK,
     layout::Fence,
     partition::{Counters, Partition},
@@ -26,9 +26,9 @@ use crate::{
 const SETS: Operation = Operation::read("query_sets");
 /// Members of a set of ordinals that are read at once. They are small.
 const ORDINALS: usize = 1_024;
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 /// So few are judged by their documents, without asking the other sets first.
-const FEW: usize = 64;
+pub(super) const FEW: usize = 64;
 
 /// A part of a union, in the order of the walk.
 pub(super) struct Read {
@@ -95,18 +95,19 @@ fn about(partition: &Partition) -> [Key; 2] {
     ]
 }
 
+/// Whether a value of this driver is known to be kept as bitmaps.
+pub(super) fn is_known_dense(partition: &Partition, fence: Fence, driver: &Driver) -> bool {
+    let is_listed =
+        |term: &IndexTerm| partition.is_listed(fence.active, &dictionary_name(&term.as_bitmap()));
+    driver.class == Class::Ordinals && driver.terms.iter().any(is_listed)
+}
+
 impl Question {
     /// What to ask; none if it is known that every driver is dense.
     pub(super) fn new(partition: &Partition, drivers: &[Driver], place: Place) -> Option<Self> {
         let fence = partition.fence();
-        let is_known_dense = |driver: &Driver| {
-            driver.class == Class::Ordinals
-                && driver.terms.iter().any(|term| {
-                    partition.is_listed(fence.active, &dictionary_name(&term.as_bitmap()))
-                })
-        };
         let sparse: Vec<usize> = (0..drivers.len())
-            .filter(|number| !is_known_dense(&drivers[*number]))
+            .filter(|number| !is_known_dense(partition, fence, &drivers[*number]))
             .collect();
         if sparse.is_empty() {
             return None;
@@ -246,14 +247,18 @@ fn choose(mut reads: Vec<(usize, Read)>, upwards: bool) -> Reading {
     };
     let (number, mut best) = reads.swap_remove(best);
     for (_, other) in &reads {
-        let has: HashSet<u64> = other.members.iter().map(|raw| raw.ordinal).collect();
+        // Both are in the order of the walk, so one pass over both tells.
+        let mut others = other.members.iter().map(|raw| raw.ordinal).peekable();
         best.members.retain(|raw| {
             let is_behind = match (other.until, upwards) {
                 (None, _) => false,
                 (Some(until), true) => raw.ordinal >= until,
                 (Some(until), false) => raw.ordinal < until,
             };
-            is_behind || has.contains(&raw.ordinal)
+            let is_before =
+                |ordinal: &u64| (*ordinal < raw.ordinal) == upwards && *ordinal != raw.ordinal;
+            while others.next_if(is_before).is_some() {}
+            is_behind || others.peek() == Some(&raw.ordinal)
         });
     }
     Reading::Of(number, best)
@@ -349,6 +354,42 @@ mod tests {
 
     fn ordinals(read: &Read) -> Vec<u64> {
         read.members.iter().map(|raw| raw.ordinal).collect()
+    }
+
+    #[test]
+    fn what_another_set_was_read_past_and_lacks_is_left_out() {
+        for upwards in [true, false] {
+            let read = |mut ordinals: Vec<u64>, until: Option<u64>| {
+                if !upwards {
+                    ordinals.reverse();
+                }
+                let members = ordinals
+                    .into_iter()
+                    .map(|ordinal| Raw::request(ordinal, None));
+                Read {
+                    members: members.collect(),
+                    until,
+                    newest: 100,
+                }
+            };
+            // Upwards read below 40, downwards from 10 on.
+            let cut = Some(if upwards { 40 } else { 10 });
+            let reads = vec![
+                (0, read(vec![10, 20, 30, 35], cut)),
+                (1, read(vec![5, 10, 15, 30, 36, 40, 50], None)),
+            ];
+            let Reading::Of(1, chosen) = choose(reads, upwards) else {
+                panic!("the one that was read to its end");
+            };
+            let mut left = ordinals(&chosen);
+            left.sort_unstable();
+            let expected: &[u64] = if upwards {
+                &[10, 30, 40, 50]
+            } else {
+                &[5, 10, 30]
+            };
+            assert_eq!(left, expected, "upwards: {upwards}");
+        }
     }
 
     #[test]

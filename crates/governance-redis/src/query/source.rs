@@ -6,7 +6,7 @@ use governance_core::{Order, RequestId, Timestamp};
 use redis_client::redis::Value;
 
 use super::{
-    chunks, due, journal,
+    chunks, common, due, journal,
     place::DuePlace,
     sets,
     slots::resolve,
@@ -87,9 +87,18 @@ impl Raw {
 #[derive(Debug)]
 enum Way {
     /// Over a few sorted sets. Turns to chunks when they turn out long.
-    Sets { drivers: Vec<Driver>, walked: usize },
+    Sets {
+        drivers: Vec<Driver>,
+        walked: usize,
+        /// Whether the server may be asked what they have in common.
+        meet: bool,
+    },
     /// Chunk by chunk, so many at a time.
-    Chunks { step: usize },
+    Chunks {
+        step: usize,
+        /// What is looked at first, once a chunk had too little.
+        keen: Option<Search>,
+    },
     /// By deadline.
     Due {
         after: Option<DuePlace>,
@@ -97,6 +106,15 @@ enum Way {
     },
     /// Over the journal, so many entries at a time.
     Journal { step: u64 },
+}
+
+impl Way {
+    fn chunks(search: &Search) -> Self {
+        Self::Chunks {
+            step: 1,
+            keen: search.keen(),
+        }
+    }
 }
 
 /// What is walked over.
@@ -155,8 +173,9 @@ impl<'a> Source<'a> {
             (What::Requests, _, false) => Way::Sets {
                 drivers: search.drivers.clone(),
                 walked: 0,
+                meet: true,
             },
-            (What::Requests, _, true) => Way::Chunks { step: 1 },
+            (What::Requests, _, true) => Way::chunks(search),
         };
         let nothing_below = order == Order::NewestFirst && from == 0;
         Self {
@@ -249,15 +268,26 @@ impl<'a> Source<'a> {
     pub(super) fn question(&self, want: usize) -> Option<sets::Question> {
         let is_idle = self.ready.is_empty() && self.raw.is_empty() && self.heard.is_none();
         match &self.way {
-            Way::Sets { drivers, walked } if is_idle && !self.done && *walked < LONGEST_WALK => {
-                let place = sets::Place {
-                    from: self.scanned,
-                    upwards: self.is_upwards(),
-                    want,
-                };
-                sets::Question::new(self.partition, drivers, place)
+            Way::Sets {
+                drivers,
+                walked,
+                meet,
+            } if is_idle
+                && !self.done
+                && *walked < LONGEST_WALK
+                && !(*meet && common::may_help(self.partition, drivers)) =>
+            {
+                sets::Question::new(self.partition, drivers, self.place(want))
             }
             _ => None,
+        }
+    }
+
+    fn place(&self, want: usize) -> sets::Place {
+        sets::Place {
+            from: self.scanned,
+            upwards: self.is_upwards(),
+            want,
         }
     }
 
@@ -306,26 +336,28 @@ impl<'a> Source<'a> {
     }
 
     async fn scan(&mut self, want: usize) -> Result<(), RedisError> {
+        let place = self.place(want);
         match &mut self.way {
-            Way::Sets { drivers, walked } => {
+            Way::Sets {
+                drivers,
+                walked,
+                meet,
+            } => {
                 let ordinals = |driver: &Driver| driver.class == Class::Ordinals;
                 if *walked >= LONGEST_WALK && drivers.iter().all(ordinals) {
-                    self.way = Way::Chunks { step: 1 };
+                    self.way = Way::chunks(self.search);
                     return Ok(());
                 }
-                let reading = match self.heard.take() {
+                let mut reading = self.heard.take();
+                if reading.is_none() && std::mem::take(meet) {
+                    reading = common::read(self.shared, self.partition, drivers, place).await?;
+                }
+                let reading = match reading {
                     Some(reading) => reading,
-                    None => {
-                        let place = sets::Place {
-                            from: self.scanned,
-                            upwards: self.order != Order::NewestFirst,
-                            want,
-                        };
-                        sets::read(self.shared, self.partition, drivers, place).await?
-                    }
+                    None => sets::read(self.shared, self.partition, drivers, place).await?,
                 };
                 let sets::Reading::Of(number, found) = reading else {
-                    self.way = Way::Chunks { step: 1 };
+                    self.way = Way::chunks(self.search);
                     return Ok(());
                 };
                 drivers.swap(0, number);
@@ -346,9 +378,20 @@ impl<'a> Source<'a> {
                     }
                 }
             }
-            Way::Chunks { step } => {
+            Way::Chunks { step, keen } => {
                 let step_now = *step;
                 *step = (step_now * 4).min(MOST_CHUNKS);
+                if step_now > 1
+                    && let Some(keen) = keen.take()
+                    && self.probe_chunks(&keen, want).await?
+                {
+                    // There may be as little in the next.
+                    self.way = Way::Chunks {
+                        step: step_now,
+                        keen: Some(keen),
+                    };
+                    return Ok(());
+                }
                 self.scan_chunks(step_now, want).await?;
             }
             Way::Due { after, until } => {
@@ -397,19 +440,44 @@ impl<'a> Source<'a> {
     }
 
     async fn scan_chunks(&mut self, step: usize, want: usize) -> Result<(), RedisError> {
-        let most = step.min(chunks::at_once(self.search)) as u64;
-        let chunks: Vec<u64> = if self.is_upwards() {
+        let chunks = self.next_chunks(step.min(chunks::at_once(self.search)));
+        let answered = chunks::evaluate(self.shared, self.partition, self.search, &chunks).await?;
+        self.take_up(&chunks, answered, want);
+        Ok(())
+    }
+
+    /// Looks at a part of the search in as many chunks as can be read at once. If it leaves so few
+    /// that they can be judged by their documents, they are what is found, else false.
+    async fn probe_chunks(&mut self, keen: &Search, want: usize) -> Result<bool, RedisError> {
+        let chunks = self.next_chunks(chunks::at_once(keen));
+        let answered = chunks::evaluate(self.shared, self.partition, keen, &chunks).await?;
+        let found: u64 = answered.chunks.iter().map(|(_, bits)| bits.count()).sum();
+        if found > sets::FEW as u64 {
+            return Ok(false);
+        }
+        self.take_up(&chunks, answered, want);
+        Ok(true)
+    }
+
+    /// The chunks that come next, as far as there are any.
+    fn next_chunks(&self, most: usize) -> Vec<u64> {
+        let (most, known) = (most as u64, self.partition.hint().ordinals);
+        if self.is_upwards() {
             let first = self.scanned / CHUNK;
-            (first..first + most).collect()
+            let last = (first + most - 1).min(first.max(known / CHUNK));
+            (first..=last).collect()
         } else {
             let top = match self.scanned {
-                NEWEST => self.partition.hint().ordinals,
+                NEWEST => known,
                 bound => bound,
             };
             let first = top.saturating_sub(1) / CHUNK;
             (first.saturating_sub(most - 1)..=first).rev().collect()
-        };
-        let answered = chunks::evaluate(self.shared, self.partition, self.search, &chunks).await?;
+        }
+    }
+
+    /// Takes up what was found in chunks that come next.
+    fn take_up(&mut self, chunks: &[u64], answered: chunks::Answered, want: usize) {
         let newest = answered.counters.ordinals;
         // What is beyond this is read again, should the page come to that.
         let most = want.saturating_mul(4);
@@ -428,21 +496,21 @@ impl<'a> Source<'a> {
                     .extend(taken.map(|ordinal| Raw::request(ordinal, None)));
                 if let Some(next) = ordinals.next() {
                     self.scanned = next;
-                    return Ok(());
+                    return;
                 }
             }
             let end = chunks.last().map_or(from, |last| (last + 1) * CHUNK);
             // What is created while the walk is under way may be seen by the next page.
             self.scanned = end.min(newest.max(from));
             self.done = end >= newest;
-            return Ok(());
+            return;
         }
         let known = chunks.first().map_or(0, |first| (first + 1) * CHUNK);
         if self.scanned == NEWEST {
             self.scanned = newest;
             if newest > known {
                 // The newest are in a later chunk than was thought.
-                return Ok(());
+                return;
             }
         }
         let below = self.scanned;
@@ -462,11 +530,10 @@ impl<'a> Source<'a> {
                 .extend(taken.map(|ordinal| Raw::request(ordinal, None)));
             if let Some(next) = ordinals.next() {
                 self.scanned = next + 1;
-                return Ok(());
+                return;
             }
         }
         self.scanned = chunks.last().map_or(0, |last| last * CHUNK);
         self.done = self.scanned == 0;
-        Ok(())
     }
 }

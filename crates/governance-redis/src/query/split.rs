@@ -36,10 +36,29 @@ impl Search {
             .first()
             .is_some_and(|driver| driver.class == Class::Inbox);
         drivers.truncate(if inbox { 1 } else { MOST_DRIVERS });
-        Self {
-            expr: expr.clone(),
-            drivers,
-        }
+        // What few requests have comes first: where nothing is left, the rest need not be looked at.
+        let expr = match expr {
+            Expr::And(parts) => {
+                let mut parts = parts.clone();
+                parts.sort_by_key(|part| !is_keen(part));
+                Expr::And(parts)
+            }
+            other => other.clone(),
+        };
+        Self { expr, drivers }
+    }
+
+    /// The part of it that leaves least, if it has several terms of many values: what they have in
+    /// common is often less than any of them, so the rest of the expression need not be read.
+    pub(super) fn keen(&self) -> Option<Self> {
+        let Expr::And(parts) = &self.expr else {
+            return None;
+        };
+        let keen: Vec<Expr> = parts.iter().filter(|part| is_keen(part)).cloned().collect();
+        (keen.len() > 1 && keen.len() < parts.len()).then(|| Self {
+            expr: Expr::And(keen),
+            drivers: Vec::new(),
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,6 +102,18 @@ impl Search {
     /// Whether it takes knowing every request there is.
     pub(super) fn needs_live(&self) -> bool {
         needs_live(&self.expr)
+    }
+}
+
+/// Whether this is a choice among values of dimensions of many values.
+fn is_keen(part: &Expr) -> bool {
+    let is_of_many = |term: &Expr| match term {
+        Expr::Term(term) => Class::of(term.dimension()) == Class::Ordinals,
+        _ => false,
+    };
+    match part {
+        Expr::Or(terms) => terms.iter().all(is_of_many),
+        part => is_of_many(part),
     }
 }
 
