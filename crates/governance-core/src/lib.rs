@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod approval;
+mod codec;
 pub mod context;
 pub mod decision;
 pub mod effects;

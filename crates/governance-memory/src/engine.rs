@@ -1,10 +1,8 @@
 //! Evaluates a plan's expression over postings, one chunk at a time.
 
-use std::collections::HashMap;
-
 use governance_core::{Expr, Term};
 
-use crate::{part::Part, postings::Posting};
+use crate::{inner::Map, part::Part, postings::Posting};
 
 /// An expression with its postings looked up.
 #[derive(Debug)]
@@ -19,7 +17,7 @@ pub(crate) enum Search<'a> {
 
 impl<'a> Search<'a> {
     /// Looks up the postings. A term nobody has is nothing, one that everybody has is everything.
-    pub(crate) fn new(expr: &Expr, postings: &'a HashMap<Term, Posting>, live: &Posting) -> Self {
+    pub(crate) fn new(expr: &Expr, postings: &'a Map<Term, Posting>, live: &Posting) -> Self {
         match expr {
             Expr::Everything => Self::Everything,
             Expr::Nothing => Self::Nothing,

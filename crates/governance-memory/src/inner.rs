@@ -19,6 +19,10 @@ use governance_core::{
 
 use crate::{feed::Feed, journal::Journal, postings::Posting};
 
+/// By texts that callers choose: hashed with a secret of this process, so that nobody can choose
+/// many that collide.
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::quality::RandomState>;
+
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) ordinal: u32,
@@ -40,10 +44,10 @@ pub(crate) struct Inner {
     /// By ordinal, which is the order of submission. Ordinals are never used again.
     pub(crate) by_ordinal: Vec<Option<Arc<MutationRequest>>>,
     pub(crate) live: Posting,
-    pub(crate) postings: HashMap<Term, Posting>,
+    pub(crate) postings: Map<Term, Posting>,
     pub(crate) due: BTreeSet<(Timestamp, u32)>,
-    keys: HashMap<(Scope, IdempotencyKey), RequestId>,
-    states: HashMap<Scope, StateRecord>,
+    keys: Map<(Scope, IdempotencyKey), RequestId>,
+    states: Map<Scope, StateRecord>,
     pub(crate) journal: Journal,
     pub(crate) feed: Feed,
     document_limit: usize,
@@ -146,10 +150,10 @@ impl Inner {
             by_id: HashMap::default(),
             by_ordinal: Vec::new(),
             live: Posting::default(),
-            postings: HashMap::new(),
+            postings: Map::default(),
             due: BTreeSet::new(),
-            keys: HashMap::new(),
-            states: HashMap::new(),
+            keys: Map::default(),
+            states: Map::default(),
             journal: Journal::default(),
             feed: Feed::new(feed_capacity),
             document_limit,
@@ -194,10 +198,7 @@ impl Inner {
             self.keys.insert(key, *request.id());
         }
         for term in &new.terms {
-            self.postings
-                .entry(term.clone())
-                .or_default()
-                .insert(ordinal);
+            self.find_by(term, ordinal);
         }
         if let Some(due) = new.due {
             self.due.insert((due, ordinal));
@@ -283,10 +284,7 @@ impl Inner {
             self.forget(term, ordinal);
         }
         for term in old.added(&new.terms) {
-            self.postings
-                .entry(term.clone())
-                .or_default()
-                .insert(ordinal);
+            self.find_by(term, ordinal);
         }
         let (due_before, due_after) = (before.due_at(), new.due);
         if due_before != due_after {
@@ -310,6 +308,18 @@ impl Inner {
                 request: Arc::clone(after),
             },
         );
+    }
+
+    fn find_by(&mut self, term: &Term, ordinal: u32) {
+        // Most terms are known, and those are not cloned.
+        match self.postings.get_mut(term) {
+            Some(posting) => posting.insert(ordinal),
+            None => self
+                .postings
+                .entry(term.clone())
+                .or_default()
+                .insert(ordinal),
+        }
     }
 
     fn forget(&mut self, term: &Term, ordinal: u32) {

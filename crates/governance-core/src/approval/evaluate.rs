@@ -162,23 +162,34 @@ pub fn evaluate(ballot: &Ballot<'_>, now: Timestamp) -> Evaluation {
     let votes = counted_votes(ballot);
     let mut outcome = None;
     let mut denied = None;
-    let mut stages = Vec::new();
+    let mut stages = Vec::with_capacity(ballot.rules.stages().count());
     for (stage, requirements) in ballot.rules.stages() {
         let opened = ballot
             .openings
             .iter()
             .find(|o| o.stage == stage)
             .map(|o| o.at);
-        let here: Vec<&Vote> = votes.iter().copied().filter(|v| v.stage == stage).collect();
-        let seated = seat_votes(ballot.rules.distinct_rule(), requirements, &here);
+        let here = |verdict| {
+            let of_stage = move |v: &&Vote| v.stage == stage && v.verdict == verdict;
+            votes.iter().copied().filter(of_stage)
+        };
+        // One of several requirements may take a person away from another.
+        let contested = ballot.rules.distinct_rule() == Distinct::Request && requirements.len() > 1;
+        let mut seated = contested.then(|| seat_votes(requirements, here(Verdict::Approve)));
         let mut satisfied = true;
         let mut evaluated = Vec::with_capacity(requirements.len());
-        for (requirement, filled) in requirements.iter().zip(seated) {
-            let denied_by: Vec<ActorId> = here
-                .iter()
-                .filter(|v| v.verdict == Verdict::Deny && asks_for(requirement, v))
-                .map(|v| v.actor.clone())
-                .collect();
+        for (i, requirement) in requirements.iter().enumerate() {
+            let asked = |v: &&Vote| asks_for(requirement, v);
+            let actor = |v: &Vote| v.actor.clone();
+            let filled: Vec<ActorId> = match &mut seated {
+                Some(seated) => std::mem::take(&mut seated[i]),
+                None => {
+                    let seats = usize::from(requirement.seat_count());
+                    let fitting = here(Verdict::Approve).filter(asked);
+                    fitting.take(seats).map(actor).collect()
+                }
+            };
+            let denied_by: Vec<ActorId> = here(Verdict::Deny).filter(asked).map(actor).collect();
             let deadline = opened
                 .zip(requirement.lifetime())
                 .map(|(at, lifetime)| at.saturating_add(lifetime));
@@ -300,26 +311,12 @@ fn counted_votes<'a>(ballot: &Ballot<'a>) -> Vec<&'a Vote> {
     counted
 }
 
-/// Who sits in which of the requirements of one stage.
-fn seat_votes(
-    distinct: Distinct,
+/// Who sits in which of the requirements of one stage, which compete for people.
+fn seat_votes<'a>(
     requirements: &[Requirement],
-    votes: &[&Vote],
+    approvals: impl Iterator<Item = &'a Vote>,
 ) -> Vec<Vec<ActorId>> {
-    let approvals: Vec<&Vote> = votes
-        .iter()
-        .copied()
-        .filter(|v| v.verdict == Verdict::Approve)
-        .collect();
-    if distinct == Distinct::Requirement || requirements.len() == 1 {
-        // None of them takes a person away from another.
-        let seated = requirements.iter().map(|requirement| {
-            let fitting = approvals.iter().filter(|vote| asks_for(requirement, vote));
-            let seats = usize::from(requirement.seat_count());
-            fitting.take(seats).map(|vote| vote.actor.clone()).collect()
-        });
-        return seated.collect();
-    }
+    let approvals: Vec<&Vote> = approvals.collect();
     let edges: Vec<Vec<usize>> = approvals
         .iter()
         .map(|vote| {

@@ -1,6 +1,6 @@
 //! Whether a quorum can still be reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     Distinct, Membership, Requirement, SelfApproval, ballot::Ballot, evaluate::asks_for,
@@ -111,14 +111,16 @@ pub fn reach(ballot: &Ballot<'_>, candidates: &[Candidate]) -> Reach {
             // A requirement with as many candidates as there are seats in all can always be
             // filled, so more of them need not be looked at.
             let mut wanted = vec![seats_in_all; requirements.len()];
-            let mut people: BTreeMap<&ActorId, BTreeSet<usize>> = BTreeMap::new();
+            let mut fitting: Vec<(&ActorId, usize)> = Vec::with_capacity(candidates.len());
             for candidate in free(None) {
-                let fitting =
-                    (0..requirements.len()).filter(|r| fits(&requirements[*r], candidate));
-                people.entry(person(candidate)).or_default().extend(fitting);
+                let fits = (0..requirements.len()).filter(|r| fits(&requirements[*r], candidate));
+                fitting.extend(fits.map(|r| (person(candidate), r)));
             }
-            for fitting in people.into_values() {
-                let open: Vec<usize> = fitting.into_iter().filter(|r| wanted[*r] > 0).collect();
+            fitting.sort_unstable();
+            fitting.dedup();
+            for of_one in fitting.chunk_by(|a, b| a.0 == b.0) {
+                let fitting = of_one.iter().map(|(_, r)| *r);
+                let open: Vec<usize> = fitting.filter(|r| wanted[*r] > 0).collect();
                 if !open.is_empty() {
                     open.iter().for_each(|r| wanted[*r] -= 1);
                     edges.push(open);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidRequirement, Membership, Requirement};
+use super::{InvalidRequirement, Requirement};
 use crate::ids::RequirementId;
 
 /// How often one person may sit.
@@ -186,11 +186,11 @@ impl ApprovalRules {
         self.distinct
     }
 
-    /// Whether an approval of somebody like this could leave too few people for another
-    /// requirement: it takes a person away from later stages, or others the person speaks for.
-    pub(crate) fn may_strand(&self, membership: &Membership) -> bool {
+    /// Whether an approval could leave too few people for another requirement: it takes a person
+    /// away from later stages, or others the person speaks for.
+    pub(crate) fn may_strand(&self, speaks_for_others: bool) -> bool {
         let stages = || self.stages().count() > 1;
-        (self.distinct == Distinct::Request && stages()) || !membership.acts_for.is_empty()
+        speaks_for_others || (self.distinct == Distinct::Request && stages())
     }
 
     /// Whether the requester may approve.

@@ -1,10 +1,8 @@
 //! The people rules could ask for.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
-
 use super::{Governor, GovernorError};
 use crate::{
-    approval::{ApprovalRules, Ballot, Candidate, Membership, Parties, reach},
+    approval::{ApprovalRules, Ballot, Candidate, Parties, reach},
     ids::{ActorId, Digest, TenantId},
     store::{Directory, Members, PortError},
 };
@@ -15,30 +13,28 @@ pub(super) async fn candidates(
     tenant: &TenantId,
     rules: &ApprovalRules,
 ) -> Result<Option<Vec<Candidate>>, PortError> {
-    let mut people: BTreeMap<ActorId, Membership> = BTreeMap::new();
-    let mut asked = BTreeSet::new();
-    for leaf in rules
+    let mut leaves: Vec<_> = rules
         .requirements()
         .iter()
         .flat_map(|r| r.selector().leaves())
-    {
-        if !asked.insert(leaf) {
-            continue;
-        }
+        .collect();
+    leaves.sort_unstable();
+    leaves.dedup();
+    let mut people: Vec<ActorId> = Vec::new();
+    for leaf in leaves {
         match directory.members(tenant, leaf).await? {
             Members::Unlisted => return Ok(None),
-            Members::Listed(actors) => {
-                for actor in actors {
-                    if let Entry::Vacant(unknown) = people.entry(actor) {
-                        let membership = directory.membership(tenant, unknown.key()).await?;
-                        unknown.insert(membership);
-                    }
-                }
-            }
+            Members::Listed(actors) => people.extend(actors),
         }
     }
-    let candidate = |(actor, membership)| Candidate { actor, membership };
-    Ok(Some(people.into_iter().map(candidate).collect()))
+    people.sort_unstable();
+    people.dedup();
+    let mut candidates = Vec::with_capacity(people.len());
+    for actor in people {
+        let membership = directory.membership(tenant, &actor).await?;
+        candidates.push(Candidate { actor, membership });
+    }
+    Ok(Some(candidates))
 }
 
 impl Governor {

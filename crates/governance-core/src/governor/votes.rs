@@ -36,13 +36,11 @@ impl Governor {
         let call = self
             .admit(by.into(), Operation::Approve, Some(scope), Some(&request))
             .await?;
-        let mut evidence = call.membership.clone();
-        evidence
-            .acts_for
-            .extend(call.context.on_behalf_of.iter().cloned());
+        let speaks_for_others =
+            !call.membership.acts_for.is_empty() || call.context.on_behalf_of.is_some();
         let rules = request.round().rules().clone();
         // As for a denial. Most rules leave nobody short, and nobody is listed for those.
-        let candidates = if rules.may_strand(&evidence) {
+        let candidates = if rules.may_strand(speaks_for_others) {
             self.candidates(&rules).await.unwrap_or_default()
         } else {
             None

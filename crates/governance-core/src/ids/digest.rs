@@ -5,6 +5,8 @@ use std::{fmt, io, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
+use crate::codec::{self, CodecError};
+
 /// A SHA-256 digest. Shown, and written to readable formats, as 64 hexadecimal digits; written to
 /// binary formats as 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,12 +38,8 @@ impl Digest {
     ///
     /// A field that is added to the value later keeps old digests valid as long as it is skipped
     /// while absent.
-    pub(crate) fn of_value<T: Serialize + ?Sized>(
-        value: &T,
-    ) -> Result<Self, rmp_serde::encode::Error> {
-        let mut writer = DigestWriter::default();
-        rmp_serde::encode::write_named(&mut writer, value)?;
-        Ok(writer.finish())
+    pub(crate) fn of_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, CodecError> {
+        codec::encode(value, |bytes| Self::of(bytes))
     }
 }
 
@@ -55,12 +53,12 @@ pub(crate) fn json_is_canonical() -> bool {
     let canonical = [
         0x82, 0xa1, b'a', 0xcb, 0x3f, 0xe0, 0, 0, 0, 0, 0, 0, 0xa1, b'b', 1,
     ];
-    rmp_serde::to_vec_named(&value).is_ok_and(|bytes| bytes == canonical)
+    codec::encode(&value, |bytes| bytes == canonical).unwrap_or(false)
 }
 
-/// Hashes what is written to it, so a value can be digested without being encoded first.
+/// Hashes what is written to it, so that what is digested need not be put together first.
 ///
-/// Encoders write a few bytes at a time, hashes work on blocks: what is written is gathered.
+/// Writers may write a few bytes at a time, hashes work on blocks: what is written is gathered.
 #[derive(Debug)]
 pub struct DigestWriter {
     hash: Sha256,
@@ -79,7 +77,6 @@ impl Default for DigestWriter {
 }
 
 impl DigestWriter {
-    /// Most decisions are shorter.
     const GATHERED: usize = 512;
 
     /// The digest of everything written so far.
@@ -234,13 +231,30 @@ mod tests {
     }
 
     #[test]
-    fn a_written_value_hashes_like_its_encoding() {
+    fn what_is_written_in_pieces_hashes_like_the_whole() {
+        use io::Write as _;
         // Shorter, as long, and longer than what is gathered, in pieces of many lengths.
-        for len in [0, 500, 505, 506, 507, 508, 1_500] {
-            let text = "x".repeat(len);
-            let value = ("a", 7_u64, vec![1_u8, 2], &text, [&*text, "b", &text]);
-            let encoded = rmp_serde::to_vec_named(&value).unwrap();
-            assert_eq!(Digest::of_value(&value).unwrap(), Digest::of(encoded));
+        for len in [0, 500, 511, 512, 513, 1_500] {
+            let pieces = [
+                vec![1; 3],
+                vec![2; len],
+                vec![3; 9],
+                vec![4; len],
+                vec![5; 1],
+            ];
+            let mut writer = DigestWriter::default();
+            for piece in &pieces {
+                writer.write_all(piece).unwrap();
+            }
+            assert_eq!(writer.finish(), Digest::of(pieces.concat()));
         }
+    }
+
+    #[test]
+    fn a_value_hashes_like_its_encoding() {
+        let text = "x".repeat(1_500);
+        let value = ("a", 7_u64, vec![1_u8, 2], &text, [&*text, "b", &text]);
+        let encoded = rmp_serde::to_vec_named(&value).unwrap();
+        assert_eq!(Digest::of_value(&value).unwrap(), Digest::of(encoded));
     }
 }

@@ -129,8 +129,6 @@ impl Conflicted {
     }
 }
 
-type Answered<'a> = Pin<Box<dyn Future<Output = Result<Ruling, Conflicted>> + Send + 'a>>;
-
 impl PolicyTree {
     /// Asks every policy, each for at most `deadline`, and comes to one answer. A policy that
     /// fails or takes longer denies.
@@ -153,75 +151,80 @@ impl PolicyTree {
     }
 }
 
-fn ask<'a>(
-    node: &'a Node,
-    path: &str,
-    subject: &'a PolicySubject<'_>,
-    deadline: Duration,
-) -> Answered<'a> {
-    let below = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            [path, "/", name].concat()
-        }
-    };
-    match node {
-        Node::Policy(policy) => {
-            let path = below(policy.name());
-            Box::pin(async move { Ok(ask_one(&**policy, path, subject, deadline).await) })
-        }
-        Node::AllOf(name, parts) => {
-            let path = below(name);
-            Box::pin(async move {
-                let answers = ask_all(parts, &path, subject, deadline).await;
-                all_of(&path, settle(answers, PolicyAnswer::Denied)?)
-            })
-        }
-        Node::AnyOf(name, parts) => {
-            let path = below(name);
-            Box::pin(async move {
-                let answers = ask_all(parts, &path, subject, deadline).await;
-                any_of(&path, settle(answers, PolicyAnswer::Allowed)?)
-            })
-        }
-        Node::Priority(name, parts) => {
-            let path = below(name);
-            Box::pin(async move {
-                let mut asked = Ruling::nothing();
-                for part in parts {
-                    let mut answer = match ask(part, &path, subject, deadline).await {
-                        Ok(answer) => answer,
-                        Err(mut conflicted) => {
-                            asked.records.append(&mut conflicted.records);
-                            conflicted.records = asked.records;
-                            return Err(conflicted);
-                        }
-                    };
-                    let decisive = answer.answer != PolicyAnswer::Abstained;
-                    asked.records.append(&mut answer.records);
-                    if decisive {
-                        answer.records = asked.records;
-                        return Ok(answer);
-                    }
-                }
-                Ok(asked)
-            })
-        }
-    }
-}
-
-async fn ask_all(
-    parts: &[Node],
+async fn ask(
+    node: &Node,
     path: &str,
     subject: &PolicySubject<'_>,
     deadline: Duration,
-) -> Vec<Result<Ruling, Conflicted>> {
-    let mut answers = Vec::with_capacity(parts.len());
-    for part in parts {
-        answers.push(ask(part, path, subject, deadline).await);
+) -> Result<Ruling, Conflicted> {
+    let name = match node {
+        Node::Policy(policy) => policy.name(),
+        Node::AllOf(name, _) | Node::AnyOf(name, _) | Node::Priority(name, _) => name,
+    };
+    let path = if path.is_empty() {
+        name.to_owned()
+    } else {
+        [path, "/", name].concat()
+    };
+    match node {
+        Node::Policy(policy) => Ok(ask_one(&**policy, path, subject, deadline).await),
+        Node::AllOf(_, parts) => {
+            let answers = ask_all(parts, &path, subject, deadline).await;
+            all_of(&path, settle(answers, PolicyAnswer::Denied)?)
+        }
+        Node::AnyOf(_, parts) => {
+            let answers = ask_all(parts, &path, subject, deadline).await;
+            any_of(&path, settle(answers, PolicyAnswer::Allowed)?)
+        }
+        Node::Priority(_, parts) => ask_in_turn(parts, &path, subject, deadline).await,
     }
-    answers
+}
+
+type Answered<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// All answers. The future is boxed because compositions have compositions as parts.
+fn ask_all<'a>(
+    parts: &'a [Node],
+    path: &'a str,
+    subject: &'a PolicySubject<'_>,
+    deadline: Duration,
+) -> Answered<'a, Vec<Result<Ruling, Conflicted>>> {
+    Box::pin(async move {
+        let mut answers = Vec::with_capacity(parts.len());
+        for part in parts {
+            answers.push(ask(part, path, subject, deadline).await);
+        }
+        answers
+    })
+}
+
+/// The first answer that is one.
+fn ask_in_turn<'a>(
+    parts: &'a [Node],
+    path: &'a str,
+    subject: &'a PolicySubject<'_>,
+    deadline: Duration,
+) -> Answered<'a, Result<Ruling, Conflicted>> {
+    Box::pin(async move {
+        let mut asked = Ruling::nothing();
+        for part in parts {
+            let mut answer = match ask(part, path, subject, deadline).await {
+                Ok(answer) => answer,
+                Err(mut conflicted) => {
+                    asked.records.append(&mut conflicted.records);
+                    conflicted.records = asked.records;
+                    return Err(conflicted);
+                }
+            };
+            let decisive = answer.answer != PolicyAnswer::Abstained;
+            asked.records.append(&mut answer.records);
+            if decisive {
+                answer.records = asked.records;
+                return Ok(answer);
+            }
+        }
+        Ok(asked)
+    })
 }
 
 /// The answers, conflicts among them settled. A conflict somewhere matters only if no part gives
@@ -375,6 +378,7 @@ fn unite(
     counts: impl Fn(PolicyAnswer) -> bool,
 ) -> Result<Ruling, Conflicted> {
     let mut united = Ruling::nothing();
+    united.records = Vec::with_capacity(answers.iter().map(|ruling| ruling.records.len()).sum());
     let mut conflict = None;
     for mut ruling in answers {
         if counts(ruling.answer) {

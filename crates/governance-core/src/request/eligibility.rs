@@ -108,7 +108,11 @@ impl MutationRequest {
         person: &Candidate,
         candidates: &[Candidate],
     ) -> Result<(), RequestError> {
-        if !self.round.rules.may_strand(&person.membership) {
+        if !self
+            .round
+            .rules
+            .may_strand(!person.membership.acts_for.is_empty())
+        {
             return Ok(());
         }
         let mut voted = Round::clone(&self.round);

@@ -144,7 +144,24 @@ impl MutationRequest {
     /// time in a record does not run backwards even if a clock does.
     #[must_use]
     pub fn draft(&self, act: Act) -> Draft {
-        Draft::open(self.clone(), act)
+        // Room for what most acts decide, so that the history is not copied twice.
+        let mut decisions = Vec::with_capacity(self.decisions.len() + 4);
+        decisions.extend_from_slice(&self.decisions);
+        let request = Self {
+            proposal: Arc::clone(&self.proposal),
+            status: self.status,
+            pending: self.pending.clone(),
+            reason: self.reason.clone(),
+            expires_at: self.expires_at,
+            updated_at: self.updated_at,
+            revision: self.revision,
+            round: Arc::clone(&self.round),
+            execution: self.execution.clone(),
+            links: self.links.clone(),
+            decisions,
+            known: self.known.clone(),
+        };
+        Draft::open(request, act)
     }
 
     /// The id.

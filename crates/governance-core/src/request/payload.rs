@@ -1,14 +1,14 @@
 //! The mutation itself, as it is stored.
 
-use std::{error::Error, fmt};
+use std::error::Error;
 
 use bytes::Bytes;
-use serde::{
-    Deserialize, Deserializer as _, Serialize,
-    de::{self, DeserializeOwned},
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::ids::{Digest, MutationType};
+use crate::{
+    codec,
+    ids::{Digest, MutationType},
+};
 
 /// The mutation itself: type name, schema version, encoded body and the body's SHA-256 digest.
 /// What runs is decoded from here, so what was approved is what runs.
@@ -130,33 +130,16 @@ impl Payload {
 
 /// Encodes a payload or state: MessagePack with named fields.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
-    // Room for an ordinary document, so the buffer is not moved again and again.
-    let mut body = Vec::with_capacity(2_048);
-    rmp_serde::encode::write_named(&mut body, value)
-        .map_err(|error| PayloadError::Encode(error.into()))?;
-    // Bodies are kept for long: exactly as long as they are.
-    Ok(body.into_boxed_slice().into())
+    codec::encode(value, Bytes::copy_from_slice).map_err(|error| PayloadError::Encode(error.into()))
 }
 
 /// Decodes a payload or state, all of it.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
-    let mut input = rmp_serde::Deserializer::from_read_ref(bytes);
-    let value = T::deserialize(&mut input).map_err(|error| PayloadError::Decode(error.into()))?;
-    // Reading one value more has to fail for want of its first byte.
-    match input.deserialize_any(Nothing) {
-        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
-        Ok(()) | Err(_) => Err(PayloadError::TrailingBytes),
-    }
-}
-
-/// Takes no value at all and looks into none.
-struct Nothing;
-
-impl de::Visitor<'_> for Nothing {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nothing")
+    let (value, rest) = codec::decode(bytes).map_err(|error| PayloadError::Decode(error.into()))?;
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(PayloadError::TrailingBytes)
     }
 }
 
