@@ -3,11 +3,15 @@
 use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use governance_core::{
-    Context, DecisionCategory, Denial, HistoryProblem, MutationRequest, OnStale, SubmitOptions,
+    Act, ApprovalQuery, Context, DecisionCategory, Denial, Failure, HistoryProblem, Judgement,
+    Membership, MutationRequest, OnStale, OperationId, Reason, RequestQuery, SubmitOptions,
+    Timestamp, approval_views, matches, terms,
 };
 use proptest::prelude::*;
 use serde_json::Value;
-use tests::fixtures::{Quota, World, assert_whole, by_risk, named, of_group, of_role, rules, user};
+use tests::fixtures::{
+    Quota, World, assert_whole, by_risk, group, label, named, of_group, of_role, rules, user,
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -326,6 +330,74 @@ fn every_part_beside_the_history_that_is_left_out_is_missed() {
     }
 }
 
+/// Values at the ends of what there is, of any kind.
+fn extremes() -> Vec<Value> {
+    let numbers = [
+        0.into(),
+        1.into(),
+        (-1).into(),
+        u16::MAX.into(),
+        u32::MAX.into(),
+        i64::MAX.into(),
+        i64::MIN.into(),
+        u64::MAX.into(),
+    ];
+    let others = [
+        Value::Null,
+        "".into(),
+        "\u{10ffff}".into(),
+        Value::from([0]),
+    ];
+    numbers.into_iter().chain(others).collect()
+}
+
+/// Everything that is done with a request, whatever comes of it.
+fn use_all_of(request: &MutationRequest) {
+    let now = request.updated_at();
+    for at in [now, Timestamp::MAX, Timestamp::from_micros(i64::MIN)] {
+        let _ = (request.evaluate(at), request.due_at(), request.footprint());
+        let all = RequestQuery::all_tenants();
+        for query in [all.clone().due_by(at), all.clone().text("a"), all.clone()] {
+            let _ = matches(&query, request, at);
+        }
+        let _ = approval_views(&ApprovalQuery::of(all), request, at);
+        let operation = OperationId::from_bytes([9; 16]);
+        for who in ["alice", "bob", "frank"] {
+            let draft = || request.draft(Act::new(&user(who), at, operation));
+            let lead = || Membership::default().group(group("security"));
+            let reason = || Reason::new("looks right").expect("a reason");
+            let version = request.approved_version();
+            let _ = draft().approve(lead(), reason());
+            let _ = draft().approve_among(lead(), reason(), &[]);
+            let _ = draft().deny(lead(), reason(), &Denial::because("no"));
+            let _ = draft().withdraw(reason());
+            let _ = draft().cancel(reason());
+            let _ = draft().expire();
+            let _ = draft().amend_deadline(Some(Timestamp::MAX), reason());
+            let _ = draft().retry(reason());
+            let _ = draft().reject_stale(version);
+            let _ = draft().accept_any_version(version);
+            let _ = draft().renew(version, &Judgement::allowed(Vec::new()));
+            let _ = draft().complete(version, version.next(), Vec::new(), Vec::new());
+            let failure = Failure {
+                code: label("x"),
+                message: String::new(),
+                retryable: true,
+            };
+            let _ = draft().fail(failure);
+            let _ = draft().reject_if_unreachable(&[]);
+            let _ = request.can_decide(user(who).id(), &lead(), at);
+        }
+    }
+    let _ = (
+        terms(request),
+        request.check_new(),
+        request.check_extends(request),
+    );
+    let _ = (request.verify_history(), request.links().iter().count());
+    let _ = (format!("{request:?}"), now.to_string());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 256,
@@ -346,6 +418,24 @@ proptest! {
         let at = edited.pointer_mut(&format!("/decisions{leaf}")).unwrap();
         *at = changed(at, by);
         prop_assert!(noticed(story, edited), "{}: {}", name, leaf);
+    }
+
+    /// A store may give back anything. It is refused where it matters, and never the end of a
+    /// process.
+    #[test]
+    fn nothing_panics_on_a_record_that_was_edited(
+        story in any::<prop::sample::Index>(),
+        leaf in any::<prop::sample::Index>(),
+        extreme in any::<prop::sample::Index>(),
+    ) {
+        let (_, story) = story.get(&STORIES);
+        let mut edited = story.clone();
+        let leaves = leaves(story);
+        let (leaf, extremes) = (leaf.get(&leaves), extremes());
+        *edited.pointer_mut(leaf).unwrap() = extreme.get(&extremes).clone();
+        if let Ok(request) = serde_json::from_value::<MutationRequest>(edited) {
+            use_all_of(&request);
+        }
     }
 
     #[test]
