@@ -3,12 +3,13 @@
 //!
 //! ```console
 //! cargo run -p examples --bin state-service -- --listen 127.0.0.1:8080 --password sesame
+//! curl -iX PUT localhost:8080/places/lisbon --json '{"name":"Lisbon","description":"on a river"}'
 //! curl -i localhost:8080/places/lisbon
 //! curl -ic jar localhost:8080/login --json '{"name":"alice","password":"sesame"}'
 //! curl -ib jar localhost:8080/me
 //!
 //! export REDIS_SESSION_HASH_KEY="$(openssl rand -base64 32)"
-//! cargo run -p examples --bin state-service -- --backend redis --redis-url redis://localhost:6379
+//! cargo run -p examples --bin state-service -- --backend redis --redis-url redis://localhost:6379 --password sesame
 //! ```
 
 use std::{
@@ -63,7 +64,7 @@ struct Arguments {
     /// The server, with `--backend redis`. Left out, the `REDIS_*` variables say it.
     #[arg(long)]
     redis_url: Option<String>,
-    /// What every key starts with.
+    /// What every key starts with, with `--redis-url`. Without that `REDIS_KEY_PREFIX` says it.
     #[arg(long, default_value = "state-service")]
     key_prefix: String,
     /// Calls a minute and caller.

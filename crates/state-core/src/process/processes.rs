@@ -88,13 +88,8 @@ impl Processes {
     ///
     /// One; more when replies are lost.
     pub async fn create(&self, new: NewProcess) -> Result<Created, ProcessError> {
-        check_id("id", &new.id)?;
-        check_kind(&new.kind)?;
-        if new.status.is_ended() {
-            return Err(invalid("status", "one that is not an end"));
-        }
-        self.check_payload(&new.payload)?;
-        let operation = self.operation()?;
+        self.checked("create", self.check_new(&new))?;
+        let operation = self.checked("create", self.operation())?;
         let since = self.0.clock.now();
         let created = self
             .settled(since, || self.0.store.create(&new, operation))
@@ -126,7 +121,7 @@ impl Processes {
     ///
     /// One.
     pub async fn get(&self, id: &str) -> Result<Option<Process>, ProcessError> {
-        check_id("id", id)?;
+        self.checked("get", check_id("id", id))?;
         let since = self.0.clock.now();
         let found = self.0.store.get(id).await;
         self.tell("get", since, &found, |found| {
@@ -225,7 +220,7 @@ impl Processes {
     ///
     /// One.
     pub async fn delete(&self, id: &str, expect: Expect) -> Result<Deleted, ProcessError> {
-        check_id("id", id)?;
+        self.checked("delete", check_id("id", id))?;
         let since = self.0.clock.now();
         let deleted = self.0.store.delete(id, expect).await;
         self.tell("delete", since, &deleted, |deleted| match deleted {
@@ -250,9 +245,9 @@ impl Processes {
     ///
     /// One; more when replies are lost.
     pub async fn claim(&self, id: &str, worker: &str) -> Result<Claimed, ProcessError> {
-        check_id("id", id)?;
-        check_id("worker", worker)?;
-        let operation = self.operation()?;
+        self.checked("claim", check_id("id", id))?;
+        self.checked("claim", check_id("worker", worker))?;
+        let operation = self.checked("claim", self.operation())?;
         let lease = self.options().lease;
         let since = self.0.clock.now();
         let claimed = self
@@ -440,9 +435,9 @@ impl Processes {
         allowed_from: Vec<Status>,
         overrides_claim: bool,
     ) -> Result<Saved, ProcessError> {
-        check_id("id", id)?;
-        self.check_change(&change)?;
-        let operation = self.operation()?;
+        self.checked("save", check_id("id", id))?;
+        self.checked("save", self.check_change(&change))?;
+        let operation = self.checked("save", self.operation())?;
         let ends = change.new_status().is_some_and(Status::is_ended);
         let (this, id) = (self.clone(), id.to_owned());
         let write = async move {
@@ -502,8 +497,26 @@ impl Processes {
         }
     }
 
-    fn operation(&self) -> Result<OperationId, BackendError> {
-        OperationId::random(&*self.0.entropy)
+    fn operation(&self) -> Result<OperationId, ProcessError> {
+        Ok(OperationId::random(&*self.0.entropy)?)
+    }
+
+    /// What is refused before anything is sent is an outcome, too.
+    fn checked<T>(
+        &self,
+        operation: &'static str,
+        checked: Result<T, ProcessError>,
+    ) -> Result<T, ProcessError> {
+        checked.inspect_err(|error| self.observe(operation, error.code(), self.0.clock.now()))
+    }
+
+    fn check_new(&self, new: &NewProcess) -> Result<(), ProcessError> {
+        check_id("id", &new.id)?;
+        check_kind(&new.kind)?;
+        if new.status.is_ended() {
+            return Err(invalid("status", "one that is not an end"));
+        }
+        self.check_payload(&new.payload)
     }
 
     fn check_change(&self, change: &Change) -> Result<(), ProcessError> {

@@ -1,6 +1,8 @@
 //! What is measured: by whom, under which names, with which labels.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod outcomes;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     future::Future,
@@ -18,12 +20,12 @@ use redis_client::{Config, Observer as _, Signal};
 use redis_harness::{Options, Persistence, Server, unique_prefix};
 use state_core::{
     MetricsObserver, Namespace,
-    cache::{Cache, CacheOptions, SetOptions, Tags},
+    cache::{Cache, CacheOptions, Tags},
     event::{Event, Events},
     lock::{LockOptions, Locks},
-    process::{NewProcess, ProcessOptions, Processes},
+    process::{ProcessOptions, Processes},
     rate_limit::{Limit, LimiterOptions, RateLimiter, Rule},
-    session::{NewSession, SessionKeys, SessionOptions, Sessions},
+    session::{SessionKeys, SessionOptions, Sessions},
 };
 use state_modules::{
     Backend, NamedTokens, Root,
@@ -158,7 +160,9 @@ async fn all(backend: Backend, observers: Observers) -> All {
             &tokens,
             namespace(),
             keys,
-            SessionOptions::default(),
+            SessionOptions::default()
+                .max_bytes(1_000)
+                .regenerate_grace(SOON),
         ))
         .module(modules::process(
             &tokens,
@@ -197,50 +201,15 @@ async fn counted<T>(notes: &Notes, what: impl Future<Output = T>) -> (String, T)
     let [(key, 1)] = &*counted else {
         unreachable!("not counted once: {counted:?}");
     };
-    let labels: BTreeMap<_, _> = key.labels().map(|l| (l.key(), l.value())).collect();
-    let words = ["capability", "operation", "outcome"].map(|label| labels[label]);
-    (words.join(" "), result)
+    (words(key), result)
 }
 
-#[tokio::test]
-async fn t_me_2_each_outcome_is_one_counter() {
-    let all = on_memory().await;
-    let notes = Notes::default();
-    let _guard = metrics::set_default_local_recorder(&notes);
-    let mut told = Vec::new();
-    let (tags, set) = (Tags::default(), SetOptions::default());
-    told.push(counted(&notes, all.cache.get("k", &tags)).await.0);
-    told.push(
-        counted(&notes, all.cache.set("k", "v".into(), &set))
-            .await
-            .0,
-    );
-    told.push(counted(&notes, all.cache.get("k", &tags)).await.0);
-    let (one, other) = (rule(1), rule(2));
-    told.push(counted(&notes, all.limiter.check(&one, "a", 1)).await.0);
-    told.push(counted(&notes, all.limiter.check(&one, "a", 1)).await.0);
-    told.push(counted(&notes, all.limiter.check(&other, "a", 3)).await.0);
-    told.push(
-        counted(&notes, all.sessions.create(NewSession::new("d")))
-            .await
-            .0,
-    );
-    told.push(counted(&notes, all.sessions.load("nonsense")).await.0);
-    let process = || NewProcess::new("p", "k");
-    told.push(counted(&notes, all.processes.get("p")).await.0);
-    told.push(counted(&notes, all.processes.create(process())).await.0);
-    told.push(counted(&notes, all.processes.create(process())).await.0);
-    told.push(counted(&notes, all.processes.get("p")).await.0);
-    let lock = all.locks.lock("l").unwrap();
-    let (word, first) = counted(&notes, lock.try_acquire()).await;
-    told.push(word);
-    let (word, second) = counted(&notes, lock.try_acquire()).await;
-    told.push(word);
-    assert!(second.unwrap().guard().is_none());
-    let guard = first.unwrap().guard().unwrap();
-    told.push(counted(&notes, guard.release()).await.0);
-    let different: BTreeSet<_> = told.iter().collect();
-    assert_eq!(different.len(), told.len(), "{told:#?}");
+/// Capability, operation and outcome.
+fn words(key: &Key) -> String {
+    let labels: BTreeMap<_, _> = key.labels().map(|l| (l.key(), l.value())).collect();
+    ["capability", "operation", "outcome"]
+        .map(|label| labels[label])
+        .join(" ")
 }
 
 #[tokio::test]
@@ -278,14 +247,23 @@ async fn t_me_1_a_million_keys_are_as_many_labels_as_a_thousand() {
     assert_eq!(many, few);
 }
 
-async fn on_redis(notes: &Notes, server: &Server) -> All {
+/// All capabilities on a server, untouched.
+async fn all_on(server: &Server) -> All {
+    let long = Duration::from_secs(10);
     let config = Config::builder()
         .address(server.url())
-        .key_prefix(unique_prefix("metrics"));
+        .key_prefix(unique_prefix("metrics"))
+        .read_timeout(long)
+        .write_timeout(long)
+        .retry_timeout(Duration::ZERO);
     let observers = Observers::default()
         .capabilities(MetricsObserver)
         .client(redis_client::MetricsObserver);
-    let all = all(Backend::redis(config.build().unwrap()), observers).await;
+    all(Backend::redis(config.build().unwrap()), observers).await
+}
+
+async fn on_redis(notes: &Notes, server: &Server) -> All {
+    let all = all_on(server).await;
     let secret = "hunter2";
     let _ = all.cache.get(secret, &Tags::default()).await.unwrap();
     all.limiter.check(&rule(5), secret, 1).await.unwrap();
@@ -361,7 +339,7 @@ async fn n_me_3_the_guide_has_the_metrics_there_are() {
         })
         .collect();
     expected.sort();
-    let guide = include_str!("../../../docs/redis-patterns.md");
+    let guide = include_str!("../../../../docs/redis-patterns.md");
     let starts = ["| `state.", "| `db.", "| `redis.client."];
     let mut rows: Vec<_> = guide
         .lines()
