@@ -1,5 +1,7 @@
 //! The document of a request: MessagePack with named fields in an envelope that says its version.
 
+use std::borrow::Cow;
+
 use governance_core::MutationRequest;
 use serde::{Deserialize as _, Serialize, de::IgnoredAny};
 
@@ -127,7 +129,7 @@ pub(crate) fn decode_document(
 }
 
 /// The encoded map in the newest version.
-fn current(document: &[u8], schemas: Schemas) -> Result<Vec<u8>, DocumentError> {
+fn current(document: &[u8], schemas: Schemas) -> Result<Cow<'_, [u8]>, DocumentError> {
     let (schema, packed) = document.split_first_chunk().ok_or(DocumentError::Short)?;
     let schema = u16::from_be_bytes(*schema);
     if schema == 0 || schema > schemas.newest {
@@ -136,9 +138,12 @@ fn current(document: &[u8], schemas: Schemas) -> Result<Vec<u8>, DocumentError> 
             schemas.newest,
         )));
     }
-    let mut bytes = unpack(packed)?.into_owned();
+    let mut bytes = unpack(packed)?;
     for (from, upcast) in (1..).zip(schemas.upcasters).skip(usize::from(schema) - 1) {
-        bytes = upcast(bytes).map_err(|source| DocumentError::Upcast { from, source })?;
+        let upcast = upcast(bytes.into_owned());
+        bytes = upcast
+            .map_err(|source| DocumentError::Upcast { from, source })?
+            .into();
     }
     Ok(bytes)
 }

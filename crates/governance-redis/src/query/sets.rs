@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use bytes::Bytes;
 use redis_client::{
     Key, Operation,
     redis::{self, Cmd, Value},
@@ -55,7 +56,7 @@ pub(super) struct Place {
     pub(super) want: usize,
 }
 
-/// What is asked about drivers, to be sent together with other questions.
+/// What is asked about drivers, to be sent behind a question for the values of [`about`].
 pub(super) struct Question {
     pub(super) commands: Vec<Cmd>,
     place: Place,
@@ -79,16 +80,26 @@ pub(super) async fn read(
         let Some(mut question) = Question::new(partition, drivers, place) else {
             return Ok(Reading::Dense);
         };
-        let commands = std::mem::take(&mut question.commands);
+        let about = about(partition);
+        let mut commands = vec![mget(&about)];
+        commands.append(&mut question.commands);
         let mut answers = shared.together(SETS, partition, commands).await?;
-        if let Some(reading) = question.hear(shared, partition, drivers, &mut answers)? {
+        let mut about = values_of(answers.next().unwrap_or(Value::Nil), about.len())?.into_iter();
+        if let Some(reading) =
+            question.hear(shared, partition, drivers, &mut about, &mut answers)?
+        {
             return Ok(reading);
         }
     }
     Err(RedisError::Fenced)
 }
 
-fn about(partition: &Partition) -> [Key; 2] {
+/// How many keys [`about`] has.
+pub(super) const ABOUT: usize = 2;
+
+/// The keys that are asked for before the commands of a question: the fence, so that what follows
+/// is of a known generation, and the counters, so that nothing is taken for seen that came later.
+pub(super) fn about(partition: &Partition) -> [Key; ABOUT] {
     [
         partition.keys.fence.clone(),
         partition.keys.counters.clone(),
@@ -112,7 +123,7 @@ impl Question {
         if sparse.is_empty() {
             return None;
         }
-        let mut commands = vec![mget(&about(partition))];
+        let mut commands = Vec::new();
         for number in &sparse {
             let driver = &drivers[*number];
             let limit = limit(driver, place.want);
@@ -136,17 +147,18 @@ impl Question {
         })
     }
 
-    /// Takes its answers from those that came. None if it has to be asked anew.
+    /// Takes its answers from those that came, and the values of [`about`] from theirs. None if it
+    /// has to be asked anew.
     pub(super) fn hear(
         &self,
         shared: &Shared,
         partition: &Partition,
         drivers: &[Driver],
+        about: &mut impl Iterator<Item = Option<Bytes>>,
         answers: &mut std::vec::IntoIter<Value>,
     ) -> Result<Option<Reading>, RedisError> {
         let Place { upwards, want, .. } = self.place;
-        let about = answers.next().unwrap_or(Value::Nil);
-        let about = values_of(about, self::about(partition).len())?;
+        let (told, counters) = (about.next().flatten(), about.next().flatten());
         let mut sets = Vec::with_capacity(self.sparse.len());
         for number in &self.sparse {
             let driver = &drivers[*number];
@@ -163,19 +175,14 @@ impl Question {
         } else {
             listed(partition, self.fence, &self.names, answers.next())?
         };
-        if !shared.is_current(
-            partition,
-            self.fence,
-            about.first().and_then(Option::as_ref),
-        )? {
+        if !shared.is_current(partition, self.fence, told.as_ref())? {
             return Ok(None);
         }
         if dense {
             // Known from now on.
             return Ok(None);
         }
-        let counters = about.get(1).and_then(Option::as_ref);
-        let newest = Counters::read(counters.map(|bytes| &**bytes))?.ordinals;
+        let newest = Counters::read(counters.as_deref())?.ordinals;
         let reads = self.sparse.iter().zip(sets).map(|(number, sets)| {
             let limit = limit(&drivers[*number], want);
             (*number, join(&sets, limit, upwards, newest))

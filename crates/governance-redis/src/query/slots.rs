@@ -1,7 +1,9 @@
 //! Ids and stamps of ordinals, from the cache or the id table.
 
-use futures_util::future::try_join_all;
-use redis_client::{Operation, redis};
+use redis_client::{
+    Operation,
+    redis::{self, Value},
+};
 
 use super::source::Raw;
 use crate::{cache::IdSlot, error::RedisError, keys::CHUNK, partition::Partition, shared::Shared};
@@ -35,20 +37,30 @@ pub(super) async fn resolve(
         .collect();
     missing.sort_unstable();
     missing.dedup();
-    let reads = pieces(&missing)
-        .into_iter()
-        .map(|(first, last)| async move {
-            let key = partition.keys.ids(first / CHUNK);
-            let width = IdSlot::BYTES as u64;
-            let mut range = redis::cmd("GETRANGE");
-            range
-                .arg(&key)
-                .arg((first % CHUNK) * width)
-                .arg((last % CHUNK + 1) * width - 1);
-            let bytes: Vec<u8> = shared.query(SLOTS, &key, &range).await?;
-            Ok::<_, RedisError>((first, bytes))
+    let pieces = pieces(&missing);
+    let width = IdSlot::BYTES as u64;
+    let ranges = pieces.iter().map(|(first, last)| {
+        let mut range = redis::cmd("GETRANGE");
+        range
+            .arg(partition.keys.ids(first / CHUNK))
+            .arg((first % CHUNK) * width)
+            .arg((last % CHUNK + 1) * width - 1);
+        range
+    });
+    let ranges: Vec<_> = ranges.collect();
+    let answers = if ranges.is_empty() {
+        Vec::new().into_iter()
+    } else {
+        shared.together(SLOTS, partition, ranges).await?
+    };
+    let read = pieces
+        .iter()
+        .zip(answers)
+        .map(|((first, _), answer)| match answer {
+            Value::BulkString(bytes) => Ok((*first, bytes)),
+            _ => Err(RedisError::Reply("GETRANGE")),
         });
-    let read = try_join_all(reads).await?;
+    let read: Vec<(u64, Vec<u8>)> = read.collect::<Result<_, _>>()?;
     let find = |ordinal: u64| -> Option<IdSlot> {
         let at = read
             .partition_point(|(first, _)| *first <= ordinal)

@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, collections::VecDeque};
 
+use bytes::Bytes;
 use governance_core::{Order, RequestId, Timestamp};
 use redis_client::redis::Value;
 
@@ -295,10 +296,11 @@ impl<'a> Source<'a> {
     pub(super) fn hear(
         &mut self,
         question: &sets::Question,
+        about: &mut impl Iterator<Item = Option<Bytes>>,
         answers: &mut std::vec::IntoIter<Value>,
     ) -> Result<(), RedisError> {
         if let Way::Sets { drivers, .. } = &self.way {
-            self.heard = question.hear(self.shared, self.partition, drivers, answers)?;
+            self.heard = question.hear(self.shared, self.partition, drivers, about, answers)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use redis_client::{
 use super::{
     fetch::{Fetched, fetch},
     place::{Cut, DuePlace, Place},
-    sets::Question,
+    sets::{ABOUT, Question, about},
     source::{Candidate, NEWEST, Source, What},
     split::Search,
 };
@@ -26,7 +26,7 @@ use crate::{
     codec::{BLOCK, Frame},
     error::RedisError,
     layout::Layout,
-    shared::{Shared, time_of},
+    shared::{Shared, mget, time_of, values_of},
 };
 
 const HEADS: Operation = Operation::read("query_heads");
@@ -206,10 +206,13 @@ async fn ask_together(
     };
     let partition = first.partition;
     let groups = asking.chunks_mut(AT_ONCE).map(|group| {
-        let commands = group
-            .iter_mut()
-            .flat_map(|(_, question)| std::mem::take(&mut question.commands));
-        commands.collect::<Vec<_>>()
+        let partitions = group.iter().map(|(source, _)| source.partition);
+        let keys: Vec<_> = partitions.flat_map(about).collect();
+        let mut commands = vec![mget(&keys)];
+        for (_, question) in group {
+            commands.append(&mut question.commands);
+        }
+        commands
     });
     let mut groups: Vec<Vec<Cmd>> = groups.collect();
     let asks_time = now.is_none() && shared.options.clock.is_none();
@@ -221,8 +224,10 @@ async fn ask_together(
         .map(|commands| shared.together(TOGETHER, partition, commands));
     let mut answers = try_join_all(reads).await?;
     for (group, answers) in asking.chunks_mut(AT_ONCE).zip(&mut answers) {
+        let keys = group.len() * ABOUT;
+        let mut about = values_of(answers.next().unwrap_or(Value::Nil), keys)?.into_iter();
         for (source, question) in group {
-            source.hear(question, answers)?;
+            source.hear(question, &mut about, answers)?;
         }
     }
     if asks_time {
@@ -245,27 +250,31 @@ fn share(need: usize, partitions: usize) -> usize {
 /// that is not known yet.
 fn take(sources: &mut [Source<'_>], order: Order, most: usize) -> Vec<Candidate> {
     let mut batch = Vec::with_capacity(most);
-    while batch.len() < most {
-        let mut first: Option<(usize, Candidate)> = None;
-        for (i, source) in sources.iter().enumerate() {
-            let Some(candidate) = source.ready.front() else {
-                if source.is_at_end() {
-                    continue;
-                }
-                return batch;
-            };
-            let earlier = first
-                .as_ref()
-                .is_none_or(|(_, known)| candidate.compare(known, order).is_lt());
-            if earlier {
-                first = Some((i, *candidate));
-            }
+    let mut heads = Vec::with_capacity(sources.len());
+    for (i, source) in sources.iter().enumerate() {
+        match source.ready.front() {
+            Some(candidate) => heads.push((i, *candidate)),
+            None if source.is_at_end() => {}
+            None => return batch,
         }
-        let Some((i, candidate)) = first else {
+    }
+    // What comes next is at the end.
+    let compare = |a: &Candidate, b: &Candidate| b.compare(a, order);
+    heads.sort_unstable_by(|(_, a), (_, b)| compare(a, b));
+    while batch.len() < most {
+        let Some((i, candidate)) = heads.pop() else {
             return batch;
         };
-        sources[i].ready.pop_front();
         batch.push(candidate);
+        sources[i].ready.pop_front();
+        match sources[i].ready.front() {
+            Some(next) => {
+                let at = heads.partition_point(|(_, head)| compare(head, next).is_lt());
+                heads.insert(at, (i, *next));
+            }
+            None if sources[i].is_at_end() => {}
+            None => return batch,
+        }
     }
     batch
 }
