@@ -92,7 +92,8 @@ pub fn reach(ballot: &Ballot<'_>, candidates: &[Candidate]) -> Reach {
     };
     let fits = |r: &Requirement, c: &Candidate| r.selector().matches(&c.actor, &c.membership);
     let fillable: Vec<usize> = match ballot.rules.distinct_rule() {
-        Distinct::Request => {
+        // One of several requirements may take a person away from another.
+        Distinct::Request if requirements.len() > 1 => {
             let seats: Vec<usize> = requirements
                 .iter()
                 .map(|r| usize::from(r.seat_count()))
@@ -128,7 +129,7 @@ pub fn reach(ballot: &Ballot<'_>, candidates: &[Candidate]) -> Reach {
             }
             seat(&edges, &seats).iter().map(Vec::len).collect()
         }
-        Distinct::Requirement => requirements
+        Distinct::Request | Distinct::Requirement => requirements
             .iter()
             .map(|r| {
                 votes()

@@ -1,6 +1,6 @@
 //! Asks policies and comes to one answer.
 
-use std::{collections::BTreeMap, pin::Pin, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, pin::Pin, time::Duration};
 
 use super::{
     Amendment, Policy, PolicyDecision, PolicySubject, PolicyTree, decision::Answer, tree::Node,
@@ -105,9 +105,14 @@ impl Ruling {
         }
     }
 
-    fn undecided(&mut self) {
-        for record in &mut self.records {
+    /// No answer, and records of which none decided anything.
+    fn undecided(mut records: Vec<PolicyRecord>) -> Self {
+        for record in &mut records {
             record.decisive = false;
+        }
+        Self {
+            records,
+            ..Self::nothing()
         }
     }
 }
@@ -117,16 +122,6 @@ impl Ruling {
 struct Conflicted {
     conflict: PolicyConflict,
     records: Vec<PolicyRecord>,
-}
-
-impl Conflicted {
-    /// No answer, and records of which none decided anything.
-    fn into_undecided(self) -> Ruling {
-        let mut ruling = Ruling::nothing();
-        ruling.records = self.records;
-        ruling.undecided();
-        ruling
-    }
 }
 
 impl PolicyTree {
@@ -162,19 +157,19 @@ async fn ask(
         Node::AllOf(name, _) | Node::AnyOf(name, _) | Node::Priority(name, _) => name,
     };
     let path = if path.is_empty() {
-        name.to_owned()
+        Cow::Borrowed(name)
     } else {
-        [path, "/", name].concat()
+        Cow::Owned([path, "/", name].concat())
     };
     match node {
-        Node::Policy(policy) => Ok(ask_one(&**policy, path, subject, deadline).await),
+        Node::Policy(policy) => Ok(ask_one(&**policy, path.into_owned(), subject, deadline).await),
         Node::AllOf(_, parts) => {
             let answers = ask_all(parts, &path, subject, deadline).await;
-            all_of(&path, settle(answers, PolicyAnswer::Denied)?)
+            all_of(&path, answers.settle(PolicyAnswer::Denied)?)
         }
         Node::AnyOf(_, parts) => {
             let answers = ask_all(parts, &path, subject, deadline).await;
-            any_of(&path, settle(answers, PolicyAnswer::Allowed)?)
+            any_of(&path, answers.settle(PolicyAnswer::Allowed)?)
         }
         Node::Priority(_, parts) => ask_in_turn(parts, &path, subject, deadline).await,
     }
@@ -182,17 +177,50 @@ async fn ask(
 
 type Answered<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// What the parts of a composition said.
+struct Answers {
+    rulings: Vec<Ruling>,
+    /// The first of those in conflict. Their rulings have no answer.
+    unsettled: Option<PolicyConflict>,
+}
+
+impl Answers {
+    /// The answers, conflicts among them settled. A conflict somewhere matters only if no part
+    /// gives the answer that settles the composition whatever the others say; the parts of a
+    /// conflict that does not matter stay in the record.
+    fn settle(self, settles: PolicyAnswer) -> Result<Vec<Ruling>, Conflicted> {
+        let settled = self.rulings.iter().any(|ruling| ruling.answer == settles);
+        match self.unsettled {
+            Some(conflict) if !settled => Err(Conflicted {
+                conflict,
+                records: self.rulings.into_iter().flat_map(|r| r.records).collect(),
+            }),
+            _ => Ok(self.rulings),
+        }
+    }
+}
+
 /// All answers. The future is boxed because compositions have compositions as parts.
 fn ask_all<'a>(
     parts: &'a [Node],
     path: &'a str,
     subject: &'a PolicySubject<'_>,
     deadline: Duration,
-) -> Answered<'a, Vec<Result<Ruling, Conflicted>>> {
+) -> Answered<'a, Answers> {
     Box::pin(async move {
-        let mut answers = Vec::with_capacity(parts.len());
+        let mut answers = Answers {
+            rulings: Vec::with_capacity(parts.len()),
+            unsettled: None,
+        };
         for part in parts {
-            answers.push(ask(part, path, subject, deadline).await);
+            let ruling = match ask(part, path, subject, deadline).await {
+                Ok(ruling) => ruling,
+                Err(Conflicted { conflict, records }) => {
+                    answers.unsettled.get_or_insert(conflict);
+                    Ruling::undecided(records)
+                }
+            };
+            answers.rulings.push(ruling);
         }
         answers
     })
@@ -225,34 +253,6 @@ fn ask_in_turn<'a>(
         }
         Ok(asked)
     })
-}
-
-/// The answers, conflicts among them settled. A conflict somewhere matters only if no part gives
-/// the answer that settles the composition whatever the others say; the parts of a conflict that
-/// does not matter stay in the record.
-fn settle(
-    answers: Vec<Result<Ruling, Conflicted>>,
-    settles: PolicyAnswer,
-) -> Result<Vec<Ruling>, Conflicted> {
-    let settled = answers
-        .iter()
-        .flatten()
-        .any(|ruling| ruling.answer == settles);
-    let mut rulings = Vec::with_capacity(answers.len());
-    let mut unsettled = None;
-    for answer in answers {
-        rulings.push(answer.unwrap_or_else(|conflicted| {
-            unsettled.get_or_insert_with(|| conflicted.conflict.clone());
-            conflicted.into_undecided()
-        }));
-    }
-    match unsettled {
-        Some(conflict) if !settled => Err(Conflicted {
-            conflict,
-            records: rulings.into_iter().flat_map(|r| r.records).collect(),
-        }),
-        _ => Ok(rulings),
-    }
 }
 
 async fn ask_one(
@@ -378,7 +378,6 @@ fn unite(
     counts: impl Fn(PolicyAnswer) -> bool,
 ) -> Result<Ruling, Conflicted> {
     let mut united = Ruling::nothing();
-    united.records = Vec::with_capacity(answers.iter().map(|ruling| ruling.records.len()).sum());
     let mut conflict = None;
     for mut ruling in answers {
         if counts(ruling.answer) {
@@ -396,9 +395,13 @@ fn unite(
                 }
             }
         } else {
-            ruling.undecided();
+            ruling = Ruling::undecided(ruling.records);
         }
-        united.records.append(&mut ruling.records);
+        if united.records.is_empty() {
+            united.records = ruling.records;
+        } else {
+            united.records.append(&mut ruling.records);
+        }
     }
     if conflict.is_none() && united.answer != PolicyAnswer::Denied {
         conflict = check_metadata(path, &united.records).err();

@@ -12,6 +12,7 @@ pub(super) struct Known {
     /// Nothing but drafts can change a request, so such a record is whole.
     pub(super) made_here: bool,
     standing: OnceLock<Standing>,
+    satisfied: OnceLock<bool>,
     footprint: OnceLock<usize>,
 }
 
@@ -38,6 +39,12 @@ impl Known {
         *self.standing.get_or_init(work_out)
     }
 
+    /// Whether the approvals that are required are there. Deadlines have no part in it: they end
+    /// what is not satisfied.
+    pub(super) fn satisfied(&self, work_out: impl FnOnce() -> bool) -> bool {
+        *self.satisfied.get_or_init(work_out)
+    }
+
     /// The footprint, counted at most once for each form of a request.
     pub(super) fn footprint(&self, count: impl FnOnce() -> usize) -> usize {
         *self.footprint.get_or_init(count)
@@ -46,6 +53,7 @@ impl Known {
     /// Forgets what was worked out, because the request has changed.
     pub(super) fn changed(&mut self) {
         self.standing = OnceLock::new();
+        self.satisfied = OnceLock::new();
         self.footprint = OnceLock::new();
     }
 }

@@ -316,6 +316,13 @@ impl MutationRequest {
         self.standing().stage
     }
 
+    fn is_satisfied(&self) -> bool {
+        self.known.satisfied(|| {
+            let evaluation = self.evaluate(self.updated_at);
+            evaluation.outcome == BallotOutcome::Satisfied
+        })
+    }
+
     fn standing(&self) -> Standing {
         if !self.awaits_approval() {
             return Standing::default();

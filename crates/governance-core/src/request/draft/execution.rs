@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Draft;
 use crate::{
-    approval::{BallotOutcome, Round},
+    approval::Round,
     context::Reason,
     decision::{
         ApprovalEvent, DecisionKind, Lifecycle, PolicyAnswer, PolicyPhase, RejectionCause,
@@ -26,11 +26,10 @@ impl Draft {
     pub fn check_executable(&self) -> Result<(), RequestError> {
         self.allowed(Step::Complete)?;
         self.in_time()?;
-        match self.request.evaluate(self.act.at).outcome {
-            BallotOutcome::Satisfied => Ok(()),
-            BallotOutcome::Open { .. }
-            | BallotOutcome::Denied { .. }
-            | BallotOutcome::Expired { .. } => Err(RequestError::ApprovalsMissing),
+        if self.request.is_satisfied() {
+            Ok(())
+        } else {
+            Err(RequestError::ApprovalsMissing)
         }
     }
 
