@@ -5,7 +5,7 @@ use std::{fmt, io, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-use crate::codec::{self, CodecError};
+use crate::codec;
 
 /// A SHA-256 digest. Shown, and written to readable formats, as 64 hexadecimal digits; written to
 /// binary formats as 32 bytes.
@@ -38,7 +38,9 @@ impl Digest {
     ///
     /// A field that is added to the value later keeps old digests valid as long as it is skipped
     /// while absent.
-    pub(crate) fn of_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, CodecError> {
+    pub(crate) fn of_value<T: Serialize + ?Sized>(
+        value: &T,
+    ) -> Result<Self, rmp_serde::encode::Error> {
         codec::encode(value, |bytes| Self::of(bytes))
     }
 }

@@ -135,12 +135,8 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
 
 /// Decodes a payload or state, all of it.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
-    let (value, rest) = codec::decode(bytes).map_err(|error| PayloadError::Decode(error.into()))?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(PayloadError::TrailingBytes)
-    }
+    let value = codec::decode(bytes).map_err(|error| PayloadError::Decode(error.into()))?;
+    value.ok_or(PayloadError::TrailingBytes)
 }
 
 /// A payload or state that cannot be encoded or decoded.
