@@ -225,8 +225,8 @@ impl RequestSession {
     ///
     /// # Round trips
     ///
-    /// Two, or one if the session was read; one more where the user is another, where the number
-    /// of sessions of a user is limited, and each time somebody else was faster.
+    /// Two, or one if the session was read; one more where the user is another and each time
+    /// somebody else was faster, two more where the number of sessions of a user is limited.
     pub async fn finish_login(
         &self,
         begun: LoginStamp,
