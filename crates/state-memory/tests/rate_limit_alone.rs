@@ -15,7 +15,8 @@ use state_testkit::VirtualClock;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn rule() -> Rule {
-    Rule::new("r", Limit::new(1, HOUR).unwrap()).unwrap()
+    let limit = Limit::new(1, HOUR).expect("a limit");
+    Rule::new("r", limit).expect("a name")
 }
 
 /// The front takes no time before a call that nobody observes; what it remembers is as exact.
