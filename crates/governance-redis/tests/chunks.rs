@@ -5,8 +5,8 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use governance_core::{
-    Act, Count, DecisionQuery, IdSource as _, MutationRequest, Order, PageRequest, Provider,
-    RequestQuery, RequestStore, TenantId, Timestamp,
+    Act, Count, DecisionQuery, IdSource as _, Intent, Label, MutationRequest, Order, PageRequest,
+    Provider, RequestQuery, RequestStore, TenantId, Timestamp,
 };
 use governance_memory::MemoryStore;
 use governance_redis::RedisStore;
@@ -21,7 +21,7 @@ const ORDINALS: u64 = 65_536 - 7;
 const ENTRIES: u64 = 16_384 - 11;
 
 /// Makes an empty store look as if so many requests and decisions had come and gone.
-async fn age(server: &Server) {
+async fn age(server: &Server, ordinals: u64) {
     let mut admin = server.connection().await;
     let fence: Vec<String> = redis::cmd("KEYS")
         .arg("*:v")
@@ -29,7 +29,7 @@ async fn age(server: &Server) {
         .await
         .expect("an answer");
     let base = fence[0].strip_suffix('v').expect("an answer");
-    let counters: Vec<u8> = [ORDINALS, 0, ENTRIES]
+    let counters: Vec<u8> = [ordinals, 0, ENTRIES]
         .iter()
         .flat_map(|n| n.to_be_bytes())
         .collect();
@@ -123,7 +123,7 @@ async fn nothing_is_lost_at_the_edge_of_a_chunk() {
     let options = options();
     // Opened before: its hints are of the first chunk.
     let early = open(server.url(), &options).await;
-    age(&server).await;
+    age(&server, ORDINALS).await;
     let late = open(server.url(), &options).await;
     let memory = MemoryStore::new();
     let ids = SeededIds::new(1);
@@ -173,4 +173,74 @@ async fn nothing_is_lost_at_the_edge_of_a_chunk() {
     fresh.rebuild().await.expect("an answer");
     compare(&memory, [&early, &late, &fresh]).await;
     assert!(early.verify().await.expect("an answer").is_clean());
+}
+
+/// Pages of what has all these tags and waits.
+async fn tagged(store: &dyn Provider, tags: &[&str], order: Order) -> Vec<Arc<MutationRequest>> {
+    let query = RequestQuery::in_tenant(TenantId::default()).pending();
+    let query = tags.iter().fold(query, |query, tag| {
+        query.tags_all([Label::new(*tag).expect("a name")])
+    });
+    let mut page = PageRequest::first(40).expect("an answer").order(order);
+    let mut all = Vec::new();
+    loop {
+        let found = store.requests(&query, &page).await.expect("an answer");
+        all.extend(found.items);
+        match found.next {
+            Some(next) => page = page.after(next),
+            None => return all,
+        }
+    }
+}
+
+#[tokio::test]
+async fn common_tags_are_found_on_both_sides_of_an_edge() {
+    let server = server(Persistence::None).await;
+    let options = options();
+    let store = open(server.url(), &options).await;
+    age(&server, 65_536 - 330).await;
+    let memory = MemoryStore::new();
+    let ids = SeededIds::new(1);
+    for i in 0..660_u32 {
+        // Each comes often enough in a chunk to be kept as bitmaps, except the last.
+        let tags = [("second", 2), ("other", 2), ("third", 3), ("fiftieth", 50)];
+        let has = |(tag, each): &(&str, u32)| i % each == u32::from(*tag == "other");
+        let intent = tags.iter().filter(|tag| has(tag));
+        let intent = intent.fold(
+            Intent::new("test", "test").expect("names"),
+            |intent, (tag, _)| intent.tag(*tag).expect("a name"),
+        );
+        let request = RequestBuilder::new(&ids, NOW).intent(intent).asks(["bob"]);
+        let request = request.build();
+        let canceled = cancel(&request, Act::new(&actor("alice"), NOW, ids.operation_id()));
+        for provider in [&store as &dyn Provider, &memory] {
+            let created = provider.create(Arc::clone(&request)).await;
+            created.expect("an answer");
+            if i % 7 == 0 {
+                let revision = request.revision();
+                let stored = provider.try_store(Arc::clone(&canceled), revision).await;
+                stored.expect("an answer");
+            }
+        }
+    }
+    let fresh = open(server.url(), &options).await;
+    for tags in [
+        &["second", "other"][..],
+        &["second", "third"],
+        &["other", "third"],
+        &["second", "third", "fiftieth"],
+        &["second", "nobody"],
+        &["nobody", "fiftieth"],
+    ] {
+        for order in [Order::Submission, Order::NewestFirst] {
+            let wanted = tagged(&memory, tags, order).await;
+            for store in [&store, &fresh] {
+                assert_eq!(
+                    tagged(store, tags, order).await,
+                    wanted,
+                    "{tags:?} {order:?}"
+                );
+            }
+        }
+    }
 }
