@@ -315,7 +315,9 @@ fn a_server_that_cannot_be_used_is_told_with_what_to_do() {
 
 /// How many requests under a key prefix are executed.
 async fn executed(url: &str, prefix: &str) -> usize {
-    let config = Config::builder().address(url).build().unwrap();
+    let long = Duration::from_secs(10);
+    let config = Config::builder().address(url).read_timeout(long);
+    let config = config.write_timeout(long).build().unwrap();
     let client = Client::connect(config).await.unwrap();
     let options = RedisStoreOptions::default().key_prefix(prefix);
     let store = RedisStore::connect(client, options).await.unwrap();

@@ -17,7 +17,7 @@ use governance_testkit::fixtures::{
 use redis_client::{Client, Config};
 use redis_harness::{Fault, FaultProxy, Persistence, Server, Side};
 
-use crate::support::{open, options, server};
+use crate::support::{open, options, patient, server};
 
 const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
 
@@ -45,10 +45,7 @@ fn is_unknown(error: &StoreError) -> bool {
 /// A store behind a proxy, with one connection, so that a cut hits what is under way.
 async fn behind_proxy(server: &Server) -> (RedisStore, FaultProxy) {
     let proxy = FaultProxy::start(server.port()).await;
-    let config = Config::builder()
-        .address(proxy.url())
-        .shared_connections(1)
-        .dial_timeout(Duration::from_secs(5));
+    let config = patient(Config::builder().address(proxy.url())).shared_connections(1);
     let client = Client::connect(config.build().expect("a configuration"))
         .await
         .expect("a client");

@@ -19,7 +19,7 @@ use redis_harness::{Cluster, Persistence, Server};
 use crate::support::{
     client,
     corpus::{NOW, Picture, populate},
-    open, options, server,
+    open, options, patient, server,
 };
 
 const REQUESTS: usize = 130;
@@ -269,7 +269,8 @@ async fn on_a_cluster_too() {
     for url in cluster.urls() {
         config = config.address(url);
     }
-    let client = Client::connect(config.build().unwrap()).await.unwrap();
+    let config = patient(config).build().unwrap();
+    let client = Client::connect(config).await.unwrap();
     for (from, to) in [(1, 16), (16, 4)] {
         broken_off(&client, &options(), from, to).await;
     }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::support::{
     client,
     corpus::{Picture, populate},
-    open, options, server,
+    open, options, patient, server,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_governance-redis-admin");
@@ -571,7 +571,7 @@ async fn clusters_and_sentinels() {
     for url in cluster.urls() {
         config = config.address(url);
     }
-    let client = redis_client::Client::connect(config.build().unwrap())
+    let client = redis_client::Client::connect(patient(config).build().unwrap())
         .await
         .unwrap();
     let prefix = unique_prefix("cluster");
@@ -610,7 +610,7 @@ async fn clusters_and_sentinels() {
     for url in sentinel.urls() {
         config = config.address(url);
     }
-    let client = redis_client::Client::connect(config.build().unwrap())
+    let client = redis_client::Client::connect(patient(config).build().unwrap())
         .await
         .unwrap();
     let options = RedisStoreOptions::default().key_prefix(&prefix);

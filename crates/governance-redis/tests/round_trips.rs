@@ -21,7 +21,7 @@ use governance_testkit::fixtures::{
 use redis_client::{Client, CommandEvent, Config, Observer};
 use redis_harness::Persistence;
 
-use crate::support::{options, server};
+use crate::support::{options, patient, server};
 
 const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
 
@@ -52,7 +52,9 @@ impl Commands {
 async fn one_write_is_one_command() {
     let server = server(Persistence::None).await;
     let commands = Arc::new(Commands::default());
-    let config = Config::builder().address(server.url()).build().unwrap();
+    let config = patient(Config::builder().address(server.url()))
+        .build()
+        .unwrap();
     let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
     let client = Client::connect_observed(config, observer).await.unwrap();
     let options = options();
@@ -106,7 +108,9 @@ async fn one_write_is_one_command() {
 async fn a_page_reads_what_it_returns() {
     let server = server(Persistence::None).await;
     let commands = Arc::new(Commands::default());
-    let config = Config::builder().address(server.url()).build().unwrap();
+    let config = patient(Config::builder().address(server.url()))
+        .build()
+        .unwrap();
     let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
     let client = Client::connect_observed(config, observer).await.unwrap();
     let store = RedisStore::connect(client, options()).await.unwrap();

@@ -28,6 +28,8 @@ async fn server() -> Server {
 fn redis_backend(url: &str) -> Backend {
     let config = Config::builder()
         .address(url)
+        .read_timeout(Duration::from_secs(10))
+        .write_timeout(Duration::from_secs(10))
         .key_prefix(unique_prefix("modules"));
     Backend::redis(config.build().unwrap())
 }
@@ -334,6 +336,8 @@ async fn n_cl_9_all_capabilities_of_an_instance_use_one_client() {
     let name = unique_prefix("one").replace(':', "-");
     let config = Config::builder()
         .address(server.url())
+        .read_timeout(Duration::from_secs(10))
+        .write_timeout(Duration::from_secs(10))
         .client_name(&name)
         .shared_connections(1)
         .pool_size(2);

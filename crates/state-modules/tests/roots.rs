@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use redis_client::{Config, redis};
+use redis_client::{Config, ConfigBuilder, redis};
 use redis_harness::{Options, Persistence, Server, unique_prefix};
 use state_core::{
     Namespace,
@@ -42,12 +42,19 @@ async fn keys(server: &Server, pattern: &str) -> Vec<String> {
 }
 
 /// Two processes of a service count together when Redis is configured, and only then.
+/// Waits long for answers: a busy machine is not a failure.
+fn patient(url: &str) -> ConfigBuilder {
+    let long = Duration::from_secs(10);
+    let config = Config::builder().address(url);
+    config.read_timeout(long).write_timeout(long)
+}
+
 #[tokio::test]
 async fn n_rl_9_the_configured_backend_counts() {
     let server = server().await;
     let prefix = unique_prefix("roots");
     let redis = || {
-        let config = Config::builder().address(server.url()).key_prefix(&prefix);
+        let config = patient(server.url()).key_prefix(&prefix);
         Backend::redis(config.build().unwrap())
     };
     let rule = Rule::new("r", Limit::new(1, HOUR).unwrap()).unwrap();
@@ -77,7 +84,7 @@ async fn n_rl_9_the_configured_backend_counts() {
 #[tokio::test]
 async fn n_ps_18_a_root_has_processes_that_work() {
     let server = server().await;
-    let config = Config::builder().address(server.url());
+    let config = patient(server.url());
     let config = config.key_prefix(unique_prefix("roots")).build().unwrap();
     for backend in [Backend::Memory, Backend::redis(config)] {
         let tokens = NamedTokens::default();

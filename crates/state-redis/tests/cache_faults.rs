@@ -32,8 +32,7 @@ fn tags(names: &[&str]) -> Tags {
 async fn behind_proxy(server: &Server) -> (FaultProxy, Client, Client) {
     let proxy = FaultProxy::start(server.port()).await;
     let direct = client(server.url()).await;
-    let config = Config::builder()
-        .address(proxy.url())
+    let config = support::patient(Config::builder().address(proxy.url()))
         .key_prefix(direct.key_prefix().as_str())
         // One connection, so that the fault meets the command that is meant.
         .shared_connections(1)

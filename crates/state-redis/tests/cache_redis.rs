@@ -59,7 +59,8 @@ impl Observer for Commands {
 #[tokio::test]
 async fn t_ca_5_a_hit_is_one_trip() {
     let server = server().await;
-    let config = Config::builder().address(server.url()).build().unwrap();
+    let config = support::patient(Config::builder().address(server.url()));
+    let config = config.build().unwrap();
     let commands = Arc::new(Commands::default());
     let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
     let client = Client::connect_observed(config, observer).await.unwrap();

@@ -190,8 +190,7 @@ async fn who_may_not_ask_for_information_reads_all_the_same() {
         "SETUSER", "reader", "on", ">secret", "~*", "&*", "+@all", "-info",
     ]);
     acl.exec_async(&mut connection).await.unwrap();
-    let config = Config::builder()
-        .address(server.url())
+    let config = support::patient(Config::builder().address(server.url()))
         .username("reader")
         .password("secret")
         .build()

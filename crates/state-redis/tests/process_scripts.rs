@@ -197,7 +197,7 @@ async fn n_ps_8_a_page_is_not_read_one_by_one() {
     let server = server().await;
     let commands = Arc::new(Commands::default());
     let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
-    let config = Config::builder().address(server.url()).build();
+    let config = support::patient(Config::builder().address(server.url())).build();
     let config = config.expect("a configuration");
     let client = Client::connect_observed(config, observer).await;
     let namespace = Namespace::new("jobs").expect("a name");

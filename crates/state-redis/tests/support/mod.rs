@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use cluster::client_of;
 pub use keys::check_keys;
-use redis_client::{Client, Config, redis};
+use redis_client::{Client, Config, ConfigBuilder, redis};
 use redis_harness::{Options, Persistence, Server, poll_until, unique_prefix};
 pub use severable::{Logs, Severable};
 use state_testkit::{Passage, async_trait};
@@ -26,6 +26,15 @@ pub async fn server() -> Server {
     Server::start_with(Options::default().persistence(Persistence::None)).await
 }
 
+/// Waits long for answers: a busy machine is not a failure.
+pub fn patient(config: ConfigBuilder) -> ConfigBuilder {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    config
+        .dial_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .write_timeout(PATIENCE)
+}
+
 /// A client with a prefix that no other test has.
 pub async fn client(url: &str) -> Client {
     client_with_prefix(url, &unique_prefix("state")).await
@@ -33,12 +42,8 @@ pub async fn client(url: &str) -> Client {
 
 /// A client with a prefix that others have, too.
 pub async fn client_with_prefix(url: &str, prefix: &str) -> Client {
-    let config = Config::builder()
-        .address(url)
+    let config = patient(Config::builder().address(url))
         .key_prefix(prefix)
-        // No test waits for one of these on purpose, and machines can be busy.
-        .read_timeout(Duration::from_secs(10))
-        .write_timeout(Duration::from_secs(10))
         .build()
         .expect("a configuration");
     Client::connect(config).await.expect("a client")
