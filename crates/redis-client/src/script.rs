@@ -286,7 +286,7 @@ mod tests {
             Ok(Some(crate::slot("a")))
         );
         assert_eq!(
-            slot(script.call().keys(["k"; 129])),
+            slot(script.call().keys(vec!["k"; Script::MAX_KEYS + 1])),
             Err(Signal::TooManyKeys)
         );
         let reads = Script::embedded("#!lua flags=no-writes\n-- r 1\nreturn 1");
