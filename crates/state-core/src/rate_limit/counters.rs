@@ -3,69 +3,93 @@
 use std::{
     fmt,
     hash::{BuildHasher as _, Hasher as _},
+    ptr,
 };
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashTable, hash_table::Entry};
 
-use crate::rate_limit::{Algorithm, Charge};
+use crate::{
+    name::Namespace,
+    rate_limit::{Algorithm, Charge, Rule},
+};
 
 /// What one counter of a charge is found by.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Name<'a> {
     scope: &'a str,
-    rule: &'a str,
-    subject: &'a str,
-    algorithm: Algorithm,
+    rule: &'a Rule,
+    /// `None` where it is the scope: most charges are made of one subject under one rule, and then
+    /// its name is hashed, compared and stored once.
+    subject: Option<&'a str>,
 }
 
 impl<'a> Name<'a> {
+    #[inline]
     fn of(charge: &Charge<'a>, index: usize) -> Self {
         let (rule, subject) = charge.rules[index];
+        let scope = charge.scope;
         Self {
-            scope: charge.scope,
-            rule: rule.name(),
-            subject,
-            algorithm: rule.counted_by(),
+            scope,
+            rule,
+            subject: (!is_same(scope, subject)).then_some(subject),
         }
     }
 
+    #[inline]
     fn hash(&self, hashes: &RandomState) -> u64 {
-        let mut hasher = hashes.build_hasher();
-        hasher.write(self.scope.as_bytes());
-        hasher.write(self.rule.as_bytes());
-        hasher.write(self.subject.as_bytes());
-        hasher.finish()
+        hash(hashes, self.scope, self.rule.name(), self.subject)
     }
+}
+
+#[inline]
+fn hash(hashes: &RandomState, scope: &str, rule: &str, subject: Option<&str>) -> u64 {
+    let mut hasher = hashes.build_hasher();
+    hasher.write(scope.as_bytes());
+    hasher.write(rule.as_bytes());
+    if let Some(subject) = subject {
+        hasher.write(subject.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// Compares texts that are often the very same one.
+#[inline]
+fn is_same(a: &str, b: &str) -> bool {
+    ptr::eq(a, b) || a == b
 }
 
 /// A value and its name.
 struct Kept<V> {
     scope: Box<str>,
-    rule: Box<str>,
-    subject: Box<str>,
+    rule: Namespace,
+    subject: Option<Box<str>>,
     algorithm: Algorithm,
     value: V,
 }
 
 impl<V> Kept<V> {
-    fn new(name: Name<'_>, value: V) -> Self {
+    fn new(name: &Name<'_>, value: V) -> Self {
         Self {
             scope: name.scope.into(),
-            rule: name.rule.into(),
-            subject: name.subject.into(),
-            algorithm: name.algorithm,
+            rule: name.rule.namespace().clone(),
+            subject: name.subject.map(Into::into),
+            algorithm: name.rule.counted_by(),
             value,
         }
     }
 
-    fn name(&self) -> Name<'_> {
-        Name {
-            scope: &self.scope,
-            rule: &self.rule,
-            subject: &self.subject,
-            algorithm: self.algorithm,
-        }
+    #[inline]
+    fn is(&self, name: &Name<'_>) -> bool {
+        *self.scope == *name.scope
+            && self.subject.as_deref() == name.subject
+            && self.algorithm == name.rule.counted_by()
+            && is_same(self.rule.as_str(), name.rule.name())
+    }
+
+    fn hash(&self, hashes: &RandomState) -> u64 {
+        let subject = self.subject.as_deref();
+        hash(hashes, &self.scope, self.rule.as_str(), subject)
     }
 }
 
@@ -124,9 +148,7 @@ impl<V> Counters<V> {
     pub fn find(&self, charge: &Charge<'_>, index: usize) -> (Spot, Option<&V>) {
         let name = Name::of(charge, index);
         let hash = name.hash(&self.hashes);
-        let bucket = self
-            .kept
-            .find_bucket_index(hash, |kept| kept.name() == name);
+        let bucket = self.kept.find_bucket_index(hash, |kept| kept.is(&name));
         let found = bucket.and_then(|bucket| self.kept.get_bucket(bucket));
         let moves = self.moves;
         let spot = Spot {
@@ -143,6 +165,16 @@ impl<V> Counters<V> {
         self.find(charge, index).1
     }
 
+    /// What there is for a counter, to change it where it is.
+    #[inline]
+    #[must_use]
+    pub fn get_mut(&mut self, charge: &Charge<'_>, index: usize) -> Option<&mut V> {
+        let name = Name::of(charge, index);
+        let hash = name.hash(&self.hashes);
+        let kept = self.kept.find_mut(hash, |kept| kept.is(&name))?;
+        Some(&mut kept.value)
+    }
+
     /// Stores something for a counter where it was found.
     pub fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, value: V) {
         if let Some(bucket) = spot.bucket.filter(|_| spot.moves == self.moves)
@@ -153,16 +185,14 @@ impl<V> Counters<V> {
         }
         let name = Name::of(charge, index);
         let hashes = &self.hashes;
-        let entry = self.kept.entry(
-            spot.hash,
-            |kept| kept.name() == name,
-            |kept| kept.name().hash(hashes),
-        );
+        let entry = self
+            .kept
+            .entry(spot.hash, |kept| kept.is(&name), |kept| kept.hash(hashes));
         match entry {
             Entry::Occupied(mut there) => there.get_mut().value = value,
             Entry::Vacant(free) => {
                 self.moves += 1;
-                free.insert(Kept::new(name, value));
+                free.insert(Kept::new(&name, value));
             }
         }
     }
@@ -177,7 +207,7 @@ impl<V> Counters<V> {
     pub fn remove(&mut self, charge: &Charge<'_>, index: usize) -> Option<V> {
         let name = Name::of(charge, index);
         let hash = name.hash(&self.hashes);
-        let there = self.kept.find_entry(hash, |kept| kept.name() == name);
+        let there = self.kept.find_entry(hash, |kept| kept.is(&name));
         let (kept, _) = there.ok()?.remove();
         self.moves += 1;
         Some(kept.value)

@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod asking;
 mod count;
 mod counters;
 mod decision;

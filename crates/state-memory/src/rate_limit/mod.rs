@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use state_core::{
-    Answering, BackendError, Clock, ErrorKind, MonotonicClock,
+    BackendError, Clock, ErrorKind, MonotonicClock,
     rate_limit::{
-        Answer, Charge, Counter, Counters, RateLimitStore, Rule, Spot, Verdict, count, refund,
+        Algorithm, Answer, Charge, Count, Counter, Counters, RateLimitStore, Rule, Spot, Verdict,
+        count, refund,
     },
 };
 
-use crate::Faults;
+use crate::{CpuClock, Faults};
 
 const CHARGE: &str = "rate_limit.charge";
 
@@ -35,6 +36,8 @@ struct Inner {
 
 struct Shelf {
     counters: Counters<Kept>,
+    /// The latest time there was.
+    now: u64,
     /// With how many counters those that are over are removed before there are more.
     sweep_at: usize,
 }
@@ -56,10 +59,34 @@ impl MemoryRateLimits {
     /// Most counters kept at a time.
     pub const CAPACITY: usize = 100_000;
 
-    /// Nothing is counted yet.
+    /// Nothing is counted yet. The time is that of a [`MonotonicClock`], which stands still where a
+    /// test paused Tokio's.
     #[must_use]
     pub fn new() -> Self {
         Self::with(Arc::new(MonotonicClock::new()), Faults::new())
+    }
+
+    /// The same by a [`CpuClock`], which takes a third off the time of a check: for a service that
+    /// is one process and needs no backend.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use state_core::rate_limit::{Limit, LimiterOptions, RateLimiter, Rule};
+    /// use state_memory::rate_limit::MemoryRateLimits;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Arc::new(MemoryRateLimits::by_cpu_clock());
+    /// let limiter = RateLimiter::new(store, LimiterOptions::default())?;
+    /// let rule = Rule::new("login", Limit::new(1, Duration::from_secs(3_600))?)?;
+    /// assert!(limiter.check(&rule, "192.0.2.7", 1).await?.is_allowed());
+    /// assert!(!limiter.check(&rule, "192.0.2.7", 1).await?.is_allowed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by_cpu_clock() -> Self {
+        Self::with(Arc::new(CpuClock::new()), Faults::new())
     }
 
     /// The same with a clock and failures on demand.
@@ -70,6 +97,7 @@ impl MemoryRateLimits {
             faults,
             kept: Mutex::new(Shelf {
                 counters: Counters::default(),
+                now: 0,
                 sweep_at: Shelf::SWEEP_FROM,
             }),
         }))
@@ -90,11 +118,16 @@ impl MemoryRateLimits {
     /// Removes what is over. It happens by itself too, when there is much of it.
     pub fn sweep(&self) {
         let mut shelf = self.0.kept.lock();
-        shelf.sweep(self.0.clock.now().as_micros());
+        let now = shelf.now(&*self.0.clock);
+        shelf.sweep(now);
     }
 
-    /// One step at one time. The time is taken under the lock, so that it never goes back for a
-    /// counter.
+    fn take(&self, charge: &Charge<'_>, counts: &mut [Count]) -> Result<(), BackendError> {
+        self.step(CHARGE, |shelf, now| shelf.charge(charge, now, counts))
+    }
+
+    /// One step at one time.
+    #[inline]
     fn step<T>(
         &self,
         operation: &'static str,
@@ -102,7 +135,7 @@ impl MemoryRateLimits {
     ) -> Result<T, BackendError> {
         self.0.faults.around(operation, || {
             let mut shelf = self.0.kept.lock();
-            let now = self.0.clock.now().as_micros();
+            let now = shelf.now(&*self.0.clock);
             step(&mut shelf, now)
         })
     }
@@ -114,27 +147,49 @@ impl Default for MemoryRateLimits {
     }
 }
 
-/// When nothing of a counter matters any more.
-fn end(rule: &Rule, counter: Counter) -> u64 {
-    let period = rule.limit().period_micros();
-    match counter {
-        Counter::Gcra { due } => due,
-        // The window after it still looks back at a window that slides.
-        Counter::Window { index, .. } => (index + 2) * period,
+impl Kept {
+    fn new(rule: &Rule, counter: Counter) -> Self {
+        let until = match counter {
+            Counter::Gcra { due } => due,
+            // The window after it still looks back at a window that slides.
+            Counter::Window { index, .. } => (index + 2) * rule.limit().period_micros(),
+        };
+        Self { counter, until }
+    }
+
+    /// Takes a cost under a rule that is the only one.
+    #[inline(always)]
+    fn take(&mut self, rule: &Rule, now: u64, cost: u64) -> Count {
+        let (count, next) = count(rule, self.live(now), now, cost, true);
+        if let Some(counter) = next {
+            *self = Self::new(rule, counter);
+        }
+        count
+    }
+
+    /// What is not over yet.
+    fn live(&self, now: u64) -> Option<Counter> {
+        (self.until > now).then_some(self.counter)
     }
 }
 
 impl Shelf {
+    /// The time. It is taken under the lock and never goes back for a counter, even by the little
+    /// that processors may disagree on.
+    #[inline]
+    fn now(&mut self, clock: &dyn Clock) -> u64 {
+        self.now = self.now.max(clock.now().as_micros());
+        self.now
+    }
+
     /// Where the counter of a rule is, and what of it is not over yet.
     fn live(&self, charge: &Charge<'_>, index: usize, now: u64) -> (Spot, Option<Counter>) {
         let (spot, kept) = self.counters.find(charge, index);
-        let kept = kept.filter(|kept| kept.until > now);
-        (spot, kept.map(|kept| kept.counter))
+        (spot, kept.and_then(|kept| kept.live(now)))
     }
 
     fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, counter: Counter) {
-        let until = end(charge.rules[index].0, counter);
-        let kept = Kept { counter, until };
+        let kept = Kept::new(charge.rules[index].0, counter);
         self.counters.put(spot, charge, index, kept);
     }
 
@@ -156,21 +211,25 @@ impl Shelf {
         Err(BackendError::new(ErrorKind::TooLarge, CHARGE, message))
     }
 
-    fn charge(&mut self, charge: &Charge<'_>, now: u64) -> Result<Answer, BackendError> {
-        let mut answer = Answer::new();
+    fn charge(
+        &mut self,
+        charge: &Charge<'_>,
+        now: u64,
+        counts: &mut [Count],
+    ) -> Result<(), BackendError> {
         let mut stores: SmallVec<[_; 1]> = SmallVec::new();
-        for (index, (rule, _)) in charge.rules.iter().enumerate() {
+        for (index, ((rule, _), place)) in charge.rules.iter().zip(&mut *counts).enumerate() {
             let (spot, stored) = self.live(charge, index, now);
             let (count, next) = count(rule, stored, now, charge.cost, true);
-            answer.push(count);
+            *place = count;
             stores.push((spot, next));
         }
-        if answer.iter().any(|count| count.verdict != Verdict::Allowed) {
-            for (index, (rule, _)) in charge.rules.iter().enumerate() {
+        if counts.iter().any(|count| count.verdict != Verdict::Allowed) {
+            for (index, ((rule, _), place)) in charge.rules.iter().zip(counts).enumerate() {
                 let (_, stored) = self.live(charge, index, now);
-                answer[index] = count(rule, stored, now, charge.cost, false).0;
+                *place = count(rule, stored, now, charge.cost, false).0;
             }
-            return Ok(answer);
+            return Ok(());
         }
         if stores.iter().any(|(spot, _)| spot.is_new()) {
             self.make_room(now)?;
@@ -180,14 +239,35 @@ impl Shelf {
                 self.put(spot, charge, index, counter);
             }
         }
-        Ok(answer)
+        Ok(())
     }
 }
 
 #[async_trait]
 impl RateLimitStore for MemoryRateLimits {
-    fn charge<'a>(&'a self, charge: &'a Charge<'_>) -> Answering<'a, Answer> {
-        Answering::now(self.step(CHARGE, |shelf, now| shelf.charge(charge, now)))
+    async fn charge(&self, charge: &Charge<'_>) -> Result<Answer, BackendError> {
+        let mut answer = Answer::from_elem(Count::NOTHING, charge.rules.len());
+        self.take(charge, &mut answer).map(|()| answer)
+    }
+
+    fn charge_now(
+        &self,
+        charge: &Charge<'_>,
+        counts: &mut [Count],
+    ) -> Option<Result<(), BackendError>> {
+        if !self.0.faults.are_asked_for()
+            && let ([(rule, _)], [count]) = (charge.rules, &mut *counts)
+        {
+            let mut shelf = self.0.kept.lock();
+            let now = shelf.now(&*self.0.clock);
+            if let Some(kept) = shelf.counters.get_mut(charge, 0)
+                && rule.counted_by() == Algorithm::Gcra
+            {
+                *count = kept.take(rule, now, charge.cost);
+                return Some(Ok(()));
+            }
+        }
+        Some(self.take(charge, counts))
     }
 
     async fn refund(&self, charge: &Charge<'_>) -> Result<(), BackendError> {
