@@ -66,8 +66,8 @@ impl MemoryRateLimits {
         Self::with(Arc::new(MonotonicClock::new()), Faults::new())
     }
 
-    /// The same by a [`CpuClock`], which takes a third off the time of a check: for a service that
-    /// is one process and needs no backend.
+    /// The same by a [`CpuClock`], which makes a check cheaper by a third or more: for a service
+    /// that is one process and needs no backend.
     ///
     /// ```
     /// use std::{sync::Arc, time::Duration};
