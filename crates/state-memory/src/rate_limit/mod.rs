@@ -157,9 +157,19 @@ impl Kept {
         Self { counter, until }
     }
 
-    /// Takes a cost under a rule that is the only one.
+    /// Takes a cost under a rule, if that allows it, and puts down how it stands.
     #[inline(always)]
-    fn take(&mut self, rule: &Rule, now: u64, cost: u64) -> Count {
+    fn take(&mut self, rule: &Rule, now: u64, cost: u64, place: &mut Count) {
+        // Two calls, so that the one for the algorithm that most rules have is made in place.
+        if rule.counted_by() == Algorithm::Gcra {
+            *place = self.count(rule, now, cost);
+        } else {
+            *place = self.count_windows(rule, now, cost);
+        }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, rule: &Rule, now: u64, cost: u64) -> Count {
         let (count, next) = count(rule, self.live(now), now, cost, true);
         if let Some(counter) = next {
             *self = Self::new(rule, counter);
@@ -167,8 +177,8 @@ impl Kept {
         count
     }
 
-    fn take_of_window(&mut self, rule: &Rule, now: u64, cost: u64) -> Count {
-        self.take(rule, now, cost)
+    fn count_windows(&mut self, rule: &Rule, now: u64, cost: u64) -> Count {
+        self.count(rule, now, cost)
     }
 
     /// What is not over yet.
@@ -213,6 +223,42 @@ impl Shelf {
         }
         let message = "as many subjects are counted as there may be";
         Err(BackendError::new(ErrorKind::TooLarge, CHARGE, message))
+    }
+
+    /// Takes a cost under one rule after the other, which is one look at each, and puts back what
+    /// was there if not all can be had. Answers whether that is all there is to do: not if a
+    /// counter is new, nor if one of several rules denied it, as the others are told as they stand
+    /// then.
+    #[inline]
+    fn charge_known(&mut self, charge: &Charge<'_>, now: u64, counts: &mut [Count]) -> bool {
+        if let ([(rule, _)], [place]) = (charge.rules, &mut *counts) {
+            let Some(kept) = self.counters.get_mut(charge, 0) else {
+                return false;
+            };
+            kept.take(rule, now, charge.cost, place);
+            return true;
+        }
+        self.charge_all_known(charge, now, counts)
+    }
+
+    fn charge_all_known(&mut self, charge: &Charge<'_>, now: u64, counts: &mut [Count]) -> bool {
+        let mut before: SmallVec<[Kept; 4]> = SmallVec::new();
+        for (index, ((rule, _), place)) in charge.rules.iter().zip(counts).enumerate() {
+            if let Some(kept) = self.counters.get_mut(charge, index) {
+                before.push(*kept);
+                kept.take(rule, now, charge.cost, place);
+                if place.verdict == Verdict::Allowed {
+                    continue;
+                }
+            }
+            for (index, was) in before.into_iter().enumerate() {
+                if let Some(kept) = self.counters.get_mut(charge, index) {
+                    *kept = was;
+                }
+            }
+            return false;
+        }
+        true
     }
 
     fn charge(
@@ -264,15 +310,7 @@ impl RateLimitStore for MemoryRateLimits {
         }
         let mut shelf = self.0.kept.lock();
         let now = shelf.now(&*self.0.clock);
-        if let ([(rule, _)], [count]) = (charge.rules, &mut *counts)
-            && let Some(kept) = shelf.counters.get_mut(charge, 0)
-        {
-            // One rule whose counter is there is one look at it, which is what most charges are.
-            if rule.counted_by() == Algorithm::Gcra {
-                *count = kept.take(rule, now, charge.cost);
-            } else {
-                *count = kept.take_of_window(rule, now, charge.cost);
-            }
+        if shelf.charge_known(charge, now, counts) {
             return Some(Ok(()));
         }
         Some(shelf.charge(charge, now, counts))
