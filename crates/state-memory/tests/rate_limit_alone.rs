@@ -176,6 +176,13 @@ async fn a_full_table_counts_whom_it_knows() {
     assert_eq!(charge("7").await.unwrap(), Verdict::Denied);
     let refused = charge("somebody else").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
+    let look = Charge {
+        scope: "s",
+        rules: &[(&rule, "somebody else")],
+        cost: 0,
+    };
+    assert_eq!(store.charge(&look).await.unwrap()[0].remaining, 1);
+    assert_eq!(store.len(), MemoryRateLimits::CAPACITY);
     clock.advance(HOUR);
     assert_eq!(charge("7").await.unwrap(), Verdict::Allowed);
     assert_eq!(charge("somebody else").await.unwrap(), Verdict::Allowed);

@@ -100,25 +100,6 @@ impl<V> Kept<V> {
 pub struct Counters<V> {
     kept: HashTable<Kept<V>>,
     hashes: RandomState,
-    /// Counts what may have moved counters.
-    moves: u64,
-}
-
-/// Where a counter is, or would be. Storing by it takes no second search.
-#[derive(Debug, Clone, Copy)]
-pub struct Spot {
-    hash: u64,
-    bucket: Option<usize>,
-    /// The spot is good while nothing moved since.
-    moves: u64,
-}
-
-impl Spot {
-    /// Whether there is nothing yet.
-    #[must_use]
-    pub const fn is_new(&self) -> bool {
-        self.bucket.is_none()
-    }
 }
 
 impl<V> Default for Counters<V> {
@@ -126,7 +107,6 @@ impl<V> Default for Counters<V> {
         Self {
             kept: HashTable::new(),
             hashes: RandomState::default(),
-            moves: 0,
         }
     }
 }
@@ -139,30 +119,17 @@ impl<V> fmt::Debug for Counters<V> {
 }
 
 impl<V> Counters<V> {
-    /// Looks for a counter: where it is, and what is there.
+    /// What there is for a counter.
     ///
     /// # Panics
     ///
     /// When the charge has no such rule, as every method here.
     #[must_use]
-    pub fn find(&self, charge: &Charge<'_>, index: usize) -> (Spot, Option<&V>) {
+    pub fn get(&self, charge: &Charge<'_>, index: usize) -> Option<&V> {
         let name = Name::of(charge, index);
         let hash = name.hash(&self.hashes);
-        let bucket = self.kept.find_bucket_index(hash, |kept| kept.is(&name));
-        let found = bucket.and_then(|bucket| self.kept.get_bucket(bucket));
-        let moves = self.moves;
-        let spot = Spot {
-            hash,
-            bucket,
-            moves,
-        };
-        (spot, found.map(|kept| &kept.value))
-    }
-
-    /// What there is for a counter.
-    #[must_use]
-    pub fn get(&self, charge: &Charge<'_>, index: usize) -> Option<&V> {
-        self.find(charge, index).1
+        let kept = self.kept.find(hash, |kept| kept.is(&name))?;
+        Some(&kept.value)
     }
 
     /// What there is for a counter, to change it where it is.
@@ -175,32 +142,21 @@ impl<V> Counters<V> {
         Some(&mut kept.value)
     }
 
-    /// Stores something for a counter where it was found.
-    pub fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, value: V) {
-        if let Some(bucket) = spot.bucket.filter(|_| spot.moves == self.moves)
-            && let Some(kept) = self.kept.get_bucket_mut(bucket)
-        {
-            kept.value = value;
-            return;
-        }
+    /// Stores something for a counter.
+    pub fn insert(&mut self, charge: &Charge<'_>, index: usize, value: V) {
         let name = Name::of(charge, index);
         let hashes = &self.hashes;
-        let entry = self
-            .kept
-            .entry(spot.hash, |kept| kept.is(&name), |kept| kept.hash(hashes));
+        let entry = self.kept.entry(
+            name.hash(hashes),
+            |kept| kept.is(&name),
+            |kept| kept.hash(hashes),
+        );
         match entry {
             Entry::Occupied(mut there) => there.get_mut().value = value,
             Entry::Vacant(free) => {
-                self.moves += 1;
                 free.insert(Kept::new(&name, value));
             }
         }
-    }
-
-    /// Stores something for a counter.
-    pub fn insert(&mut self, charge: &Charge<'_>, index: usize, value: V) {
-        let (spot, _) = self.find(charge, index);
-        self.put(spot, charge, index, value);
     }
 
     /// Removes what there is for a counter.
@@ -209,13 +165,11 @@ impl<V> Counters<V> {
         let hash = name.hash(&self.hashes);
         let there = self.kept.find_entry(hash, |kept| kept.is(&name));
         let (kept, _) = there.ok()?.remove();
-        self.moves += 1;
         Some(kept.value)
     }
 
     /// Keeps what passes.
     pub fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        self.moves += 1;
         self.kept.retain(|kept| keep(&kept.value));
     }
 
@@ -273,14 +227,13 @@ mod tests {
             rules: &rules,
             cost: 1,
         };
-        let (spot, found) = counters.find(&charge, 0);
-        assert_eq!((spot.is_new(), found), (false, Some(&2)));
-        assert_eq!(counters.remove(&charge, 0), Some(2));
+        if let Some(number) = counters.get_mut(&charge, 0) {
+            *number += 10;
+        }
+        assert_eq!(counters.remove(&charge, 0), Some(12));
         assert_eq!(counters.get(&charge, 0), None);
-        // A spot from before is no way to somebody else's counter.
-        counters.put(spot, &charge, 0, 2);
-        assert_eq!(counters.get(&charge, 0), Some(&2));
-        assert_eq!(counters.len(), places.len());
+        assert_eq!(counters.get_mut(&charge, 0), None);
+        assert_eq!(counters.len(), places.len() - 1);
         counters.retain(|number| *number > 3);
         assert_eq!(counters.len(), 2);
     }

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use state_core::{
     BackendError, Clock, ErrorKind, MonotonicClock,
     rate_limit::{
-        Algorithm, Answer, Charge, Count, Counter, Counters, RateLimitStore, Rule, Spot, Verdict,
-        count, refund,
+        Algorithm, Answer, Charge, Count, Counter, Counters, RateLimitStore, Rule, Verdict, count,
+        refund,
     },
 };
 
@@ -196,15 +196,14 @@ impl Shelf {
         self.now
     }
 
-    /// Where the counter of a rule is, and what of it is not over yet.
-    fn live(&self, charge: &Charge<'_>, index: usize, now: u64) -> (Spot, Option<Counter>) {
-        let (spot, kept) = self.counters.find(charge, index);
-        (spot, kept.and_then(|kept| kept.live(now)))
+    /// What of the counter of a rule is not over yet.
+    fn live(&self, charge: &Charge<'_>, index: usize, now: u64) -> Option<Counter> {
+        self.counters.get(charge, index)?.live(now)
     }
 
-    fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, counter: Counter) {
+    fn put(&mut self, charge: &Charge<'_>, index: usize, counter: Counter) {
         let kept = Kept::new(charge.rules[index].0, counter);
-        self.counters.put(spot, charge, index, kept);
+        self.counters.insert(charge, index, kept);
     }
 
     fn sweep(&mut self, now: u64) {
@@ -213,12 +212,12 @@ impl Shelf {
         self.sweep_at = twice.clamp(Self::SWEEP_FROM, MemoryRateLimits::CAPACITY);
     }
 
-    /// Sees to it that one more counter can be stored.
-    fn make_room(&mut self, now: u64) -> Result<(), BackendError> {
-        if self.counters.len() >= self.sweep_at {
+    /// Sees to it that so many more counters can be stored.
+    fn make_room(&mut self, more: usize, now: u64) -> Result<(), BackendError> {
+        if self.counters.len() + more > self.sweep_at {
             self.sweep(now);
         }
-        if self.counters.len() < MemoryRateLimits::CAPACITY {
+        if self.counters.len() + more <= MemoryRateLimits::CAPACITY {
             return Ok(());
         }
         let message = "as many subjects are counted as there may be";
@@ -267,26 +266,29 @@ impl Shelf {
         now: u64,
         counts: &mut [Count],
     ) -> Result<(), BackendError> {
-        let mut stores: SmallVec<[_; 1]> = SmallVec::new();
+        let mut nexts: SmallVec<[_; 4]> = SmallVec::new();
+        let mut more = 0;
         for (index, ((rule, _), place)) in charge.rules.iter().zip(&mut *counts).enumerate() {
-            let (spot, stored) = self.live(charge, index, now);
+            let kept = self.counters.get(charge, index);
+            let stored = kept.and_then(|kept| kept.live(now));
             let (count, next) = count(rule, stored, now, charge.cost, true);
             *place = count;
-            stores.push((spot, next));
+            more += usize::from(kept.is_none() && next.is_some());
+            nexts.push(next);
         }
         if counts.iter().any(|count| count.verdict != Verdict::Allowed) {
             for (index, ((rule, _), place)) in charge.rules.iter().zip(counts).enumerate() {
-                let (_, stored) = self.live(charge, index, now);
+                let stored = self.live(charge, index, now);
                 *place = count(rule, stored, now, charge.cost, false).0;
             }
             return Ok(());
         }
-        if stores.iter().any(|(spot, _)| spot.is_new()) {
-            self.make_room(now)?;
+        if more > 0 {
+            self.make_room(more, now)?;
         }
-        for (index, (spot, next)) in stores.into_iter().enumerate() {
+        for (index, next) in nexts.into_iter().enumerate() {
             if let Some(counter) = next {
-                self.put(spot, charge, index, counter);
+                self.put(charge, index, counter);
             }
         }
         Ok(())
@@ -319,11 +321,11 @@ impl RateLimitStore for MemoryRateLimits {
     async fn refund(&self, charge: &Charge<'_>) -> Result<(), BackendError> {
         self.step("rate_limit.refund", |shelf, now| {
             for (index, (rule, _)) in charge.rules.iter().enumerate() {
-                let (spot, Some(stored)) = shelf.live(charge, index, now) else {
+                let Some(stored) = shelf.live(charge, index, now) else {
                     continue;
                 };
                 match refund(rule, stored, now, charge.cost) {
-                    Some(counter) => shelf.put(spot, charge, index, counter),
+                    Some(counter) => shelf.put(charge, index, counter),
                     None => {
                         shelf.counters.remove(charge, index);
                     }
