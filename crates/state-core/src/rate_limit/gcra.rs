@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::rate_limit::{Count, Counter, Limit, Verdict};
 
+// See `count` of the rules.
 #[inline(always)]
 pub(super) fn count(
     limit: Limit,
