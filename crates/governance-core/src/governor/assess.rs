@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{ExecutionOutcome, Governor, GovernorError, OnStale, TooLarge, update::Call};
+use super::{
+    ExecutionOutcome, Governor, GovernorError, OnStale, TooLarge, prepared::Decoded, update::Call,
+};
 use crate::{
     approval::{ExecutorRule, Verdict},
     context::Context,
@@ -22,6 +24,8 @@ use crate::{
 /// A state with its version, decoded.
 pub(super) struct Loaded {
     pub(super) version: StateVersion,
+    /// What it was decoded from.
+    pub(super) body: Option<Bytes>,
     pub(super) state: AnyState,
 }
 
@@ -144,7 +148,7 @@ impl Governor {
         let call = self
             .admit(by.into(), Operation::DryRun, Some(&scope), Some(&request))
             .await?;
-        let assessment = self.assess(&request, &call, on_stale).await?;
+        let assessment = self.assess(&request, &call, on_stale, None).await?;
         let after = assessment.draft.finish();
         Ok(DryRun {
             known: request.decisions().len(),
@@ -162,6 +166,7 @@ impl Governor {
         request: &Arc<MutationRequest>,
         call: &Call,
         on_stale: OnStale,
+        prepared: Option<Decoded>,
     ) -> Result<Assessment, GovernorError> {
         let now = self.now().await?;
         let mut draft = request.draft(call.act(now));
@@ -173,9 +178,13 @@ impl Governor {
                 problem,
             })?;
         check_executor(request, call, request.round().rules().executor_rule())?;
-        let mutation = self.stored_mutation(request)?;
+        let (mutation, known) = match prepared.and_then(|p| p.of(request.proposal().payload())) {
+            Some((mutation, state)) => (mutation, Some(state)),
+            None => (self.stored_mutation(request)?, None),
+        };
+        check_intent(request, &*mutation)?;
         let loaded = self
-            .load_state(request.proposal().scope(), &*mutation)
+            .load_state(request.proposal().scope(), &*mutation, known)
             .await?;
         let approved_for = request.approved_version();
         let current = loaded.version;
@@ -320,30 +329,31 @@ impl Governor {
         let unknown = || GovernorError::UnknownMutation {
             mutation: payload.mutation().to_string(),
         };
-        let mutation = self.parts.registry.decode(payload).ok_or_else(unknown)??;
-        let (stored, now) = (request.proposal().intent(), mutation.intent()?);
-        // Policies may have raised the risk, nobody can have lowered it.
-        if now.operation() != stored.operation() || now.risk_level() > stored.risk_level() {
-            return Err(GovernorError::IntentChanged { id: *request.id() });
-        }
-        Ok(mutation)
+        Ok(self.parts.registry.decode(payload).ok_or_else(unknown)??)
     }
+
+    /// The state as it is now. It is not decoded again where it is the one that is known.
 
     pub(super) async fn load_state(
         &self,
         scope: &Scope,
         mutation: &dyn DynMutation,
+        known: Option<Loaded>,
     ) -> Result<Loaded, GovernorError> {
         let snapshot = self.parts.store.load(scope).await?;
         let state =
-            mutation
-                .state(snapshot.body.as_ref())
-                .map_err(|source| GovernorError::Payload {
-                    what: "state",
-                    source,
-                })?;
+            match known {
+                Some(known) if known.body == snapshot.body => known.state,
+                _ => mutation.state(snapshot.body.as_ref()).map_err(|source| {
+                    GovernorError::Payload {
+                        what: "state",
+                        source,
+                    }
+                })?,
+            };
         Ok(Loaded {
             version: snapshot.version,
+            body: snapshot.body,
             state,
         })
     }
@@ -396,6 +406,18 @@ struct ExecutionJudgement {
 
 fn owned_reasons(judgement: &Judgement) -> Vec<DenialReason> {
     judgement.reasons().cloned().collect()
+}
+
+fn check_intent(
+    request: &MutationRequest,
+    mutation: &dyn DynMutation,
+) -> Result<(), GovernorError> {
+    let (stored, now) = (request.proposal().intent(), mutation.intent()?);
+    // Policies may have raised the risk, nobody can have lowered it.
+    if now.operation() != stored.operation() || now.risk_level() > stored.risk_level() {
+        return Err(GovernorError::IntentChanged { id: *request.id() });
+    }
+    Ok(())
 }
 
 fn check_executor(
