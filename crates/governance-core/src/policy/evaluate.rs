@@ -152,15 +152,7 @@ async fn ask(
     subject: &PolicySubject<'_>,
     deadline: Duration,
 ) -> Result<Ruling, Conflicted> {
-    let name = match node {
-        Node::Policy(policy) => policy.name(),
-        Node::AllOf(name, _) | Node::AnyOf(name, _) | Node::Priority(name, _) => name,
-    };
-    let path = if path.is_empty() {
-        Cow::Borrowed(name)
-    } else {
-        Cow::Owned([path, "/", name].concat())
-    };
+    let path = path_of(node, path);
     match node {
         Node::Policy(policy) => Ok(ask_one(&**policy, path.into_owned(), subject, deadline).await),
         Node::AllOf(_, parts) => {
@@ -175,7 +167,47 @@ async fn ask(
     }
 }
 
-type Answered<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// Asks a part of a composition.
+async fn ask_part(
+    part: &Node,
+    path: &str,
+    subject: &PolicySubject<'_>,
+    deadline: Duration,
+) -> Result<Ruling, Conflicted> {
+    match part {
+        Node::Policy(policy) => {
+            let path = path_of(part, path).into_owned();
+            Ok(ask_one(&**policy, path, subject, deadline).await)
+        }
+        Node::AllOf(..) | Node::AnyOf(..) | Node::Priority(..) => {
+            ask_composition(part, path, subject, deadline).await
+        }
+    }
+}
+
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Ruling, Conflicted>> + Send + 'a>>;
+
+/// A composition within another. Boxed, as there is no bound to how deep they go.
+fn ask_composition<'a>(
+    node: &'a Node,
+    path: &'a str,
+    subject: &'a PolicySubject<'_>,
+    deadline: Duration,
+) -> Asked<'a> {
+    Box::pin(ask(node, path, subject, deadline))
+}
+
+fn path_of<'a>(node: &'a Node, path: &str) -> Cow<'a, str> {
+    let name = match node {
+        Node::Policy(policy) => policy.name(),
+        Node::AllOf(name, _) | Node::AnyOf(name, _) | Node::Priority(name, _) => name,
+    };
+    if path.is_empty() {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned([path, "/", name].concat())
+    }
+}
 
 /// What the parts of a composition said.
 struct Answers {
@@ -200,59 +232,55 @@ impl Answers {
     }
 }
 
-/// All answers. The future is boxed because compositions have compositions as parts.
-fn ask_all<'a>(
-    parts: &'a [Node],
-    path: &'a str,
-    subject: &'a PolicySubject<'_>,
+/// All answers.
+async fn ask_all(
+    parts: &[Node],
+    path: &str,
+    subject: &PolicySubject<'_>,
     deadline: Duration,
-) -> Answered<'a, Answers> {
-    Box::pin(async move {
-        let mut answers = Answers {
-            rulings: Vec::with_capacity(parts.len()),
-            unsettled: None,
+) -> Answers {
+    let mut answers = Answers {
+        rulings: Vec::with_capacity(parts.len()),
+        unsettled: None,
+    };
+    for part in parts {
+        let ruling = match ask_part(part, path, subject, deadline).await {
+            Ok(ruling) => ruling,
+            Err(Conflicted { conflict, records }) => {
+                answers.unsettled.get_or_insert(conflict);
+                Ruling::undecided(records)
+            }
         };
-        for part in parts {
-            let ruling = match ask(part, path, subject, deadline).await {
-                Ok(ruling) => ruling,
-                Err(Conflicted { conflict, records }) => {
-                    answers.unsettled.get_or_insert(conflict);
-                    Ruling::undecided(records)
-                }
-            };
-            answers.rulings.push(ruling);
-        }
-        answers
-    })
+        answers.rulings.push(ruling);
+    }
+    answers
 }
 
 /// The first answer that is one.
-fn ask_in_turn<'a>(
-    parts: &'a [Node],
-    path: &'a str,
-    subject: &'a PolicySubject<'_>,
+async fn ask_in_turn(
+    parts: &[Node],
+    path: &str,
+    subject: &PolicySubject<'_>,
     deadline: Duration,
-) -> Answered<'a, Result<Ruling, Conflicted>> {
-    Box::pin(async move {
-        let mut asked = Ruling::nothing();
-        for part in parts {
-            let mut answer = match ask(part, path, subject, deadline).await {
-                Ok(answer) => answer,
-                Err(mut conflicted) => {
-                    asked.records.append(&mut conflicted.records);
-                    conflicted.records = asked.records;
-                    return Err(conflicted);
-                }
-            };
-            let decisive = answer.answer != PolicyAnswer::Abstained;
-            asked.records.append(&mut answer.records);
-            if decisive {
-                answer.records = asked.records;
-                return Ok(answer);
+) -> Result<Ruling, Conflicted> {
+    let mut asked = Ruling::nothing();
+    for part in parts {
+        let mut answer = match ask_part(part, path, subject, deadline).await {
+            Ok(answer) => answer,
+            Err(mut conflicted) => {
+                asked.records.append(&mut conflicted.records);
+                conflicted.records = asked.records;
+                return Err(conflicted);
             }
+        };
+        let decisive = answer.answer != PolicyAnswer::Abstained;
+        asked.records.append(&mut answer.records);
+        if decisive {
+            answer.records = asked.records;
+            return Ok(answer);
         }
-        Ok(asked)
-    })
+    }
+    Ok(asked)
 }
 
 async fn ask_one(
