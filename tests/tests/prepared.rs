@@ -41,7 +41,7 @@ impl Mutation for Counted {
         Ok(())
     }
 
-    fn apply(&self, _: &Quota) -> Result<Applied<Quota>, MutationError> {
+    fn apply(self, _: Quota) -> Result<Applied<Quota>, MutationError> {
         Ok(Applied::new(Quota::of(self.limit)))
     }
 }
@@ -142,7 +142,7 @@ impl Mutation for Partial {
         ValidationErrors::check(seen, "hidden", "hidden", "it is not stored")
     }
 
-    fn apply(&self, _: &Quota) -> Result<Applied<Quota>, MutationError> {
+    fn apply(self, _: Quota) -> Result<Applied<Quota>, MutationError> {
         Ok(Applied::new(Quota::of(self.limit + self.hidden)))
     }
 }

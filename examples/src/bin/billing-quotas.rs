@@ -80,7 +80,7 @@ impl Mutation for ChangeQuota {
     }
 
     fn validate(&self, quota: &Quota) -> Result<(), ValidationErrors> {
-        let after = self.on(*quota);
+        let after = self.on(quota);
         match self {
             Self::Increase { by: 0 } | Self::Decrease { by: 0 } => {
                 Err(ValidationErrors::new("by", "quota.unchanged", "by nothing"))
@@ -98,8 +98,8 @@ impl Mutation for ChangeQuota {
         }
     }
 
-    fn apply(&self, quota: &Quota) -> Result<Applied<Quota>, MutationError> {
-        let after = self.on(*quota);
+    fn apply(self, quota: Quota) -> Result<Applied<Quota>, MutationError> {
+        let after = self.on(quota);
         let change = match self {
             Self::ResetUsage => Change::modified("used", quota.used, after.used),
             Self::Increase { .. } | Self::Decrease { .. } => {

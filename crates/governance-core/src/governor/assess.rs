@@ -178,11 +178,11 @@ impl Governor {
                 problem,
             })?;
         check_executor(request, call, request.round().rules().executor_rule())?;
+        // One that was prepared here has told its intent from the same bytes.
         let (mutation, known) = match prepared.and_then(|p| p.of(request.proposal().payload())) {
             Some((mutation, state)) => (mutation, Some(state)),
             None => (self.stored_mutation(request)?, None),
         };
-        check_intent(request, &*mutation)?;
         let loaded = self
             .load_state(request.proposal().scope(), &*mutation, known)
             .await?;
@@ -234,7 +234,7 @@ impl Governor {
         let executor = judgement.judgement.rules().executor_rule();
         check_executor(request, call, executor)?;
         let applied = match mutation.validate(&loaded.state) {
-            Ok(()) => mutation.apply(&loaded.state).map_err(|error| Failure {
+            Ok(()) => mutation.apply(loaded.state).map_err(|error| Failure {
                 code: error.code,
                 message: error.message,
                 retryable: error.retryable,
@@ -329,7 +329,13 @@ impl Governor {
         let unknown = || GovernorError::UnknownMutation {
             mutation: payload.mutation().to_string(),
         };
-        Ok(self.parts.registry.decode(payload).ok_or_else(unknown)??)
+        let mutation = self.parts.registry.decode(payload).ok_or_else(unknown)??;
+        let (stored, now) = (request.proposal().intent(), mutation.intent()?);
+        // Policies may have raised the risk, nobody can have lowered it.
+        if now.operation() != stored.operation() || now.risk_level() > stored.risk_level() {
+            return Err(GovernorError::IntentChanged { id: *request.id() });
+        }
+        Ok(mutation)
     }
 
     /// The state as it is now. It is not decoded again where it is the one that is known.
@@ -406,18 +412,6 @@ struct ExecutionJudgement {
 
 fn owned_reasons(judgement: &Judgement) -> Vec<DenialReason> {
     judgement.reasons().cloned().collect()
-}
-
-fn check_intent(
-    request: &MutationRequest,
-    mutation: &dyn DynMutation,
-) -> Result<(), GovernorError> {
-    let (stored, now) = (request.proposal().intent(), mutation.intent()?);
-    // Policies may have raised the risk, nobody can have lowered it.
-    if now.operation() != stored.operation() || now.risk_level() > stored.risk_level() {
-        return Err(GovernorError::IntentChanged { id: *request.id() });
-    }
-    Ok(())
 }
 
 fn check_executor(
