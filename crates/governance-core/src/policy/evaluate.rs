@@ -1,6 +1,8 @@
 //! Asks policies and comes to one answer.
 
-use std::{borrow::Cow, collections::BTreeMap, pin::Pin, time::Duration};
+use std::{
+    borrow::Cow, collections::BTreeMap, future::poll_fn, pin::Pin, task::Poll, time::Duration,
+};
 
 use super::{
     Amendment, Policy, PolicyDecision, PolicySubject, PolicyTree, decision::Answer, tree::Node,
@@ -301,14 +303,14 @@ async fn ask_one(
             metadata: crate::context::Metadata::new(),
         }
     };
-    let (decision, faulted) = match tokio::time::timeout(deadline, policy.evaluate(subject)).await {
+    let (decision, faulted) = match within(deadline, policy.evaluate(subject)).await {
         Ok(Ok(decision)) if decision.metadata.values().any(is_too_deep) => {
             let problem = "its data is nested too deeply";
             (fault("policy.fault", problem.to_owned()), true)
         }
         Ok(Ok(decision)) => (decision, false),
         Ok(Err(error)) => (fault("policy.fault", bounded(&error.to_string())), true),
-        Err(_) => (
+        Err(Elapsed) => (
             fault("policy.timeout", format!("no answer within {deadline:?}")),
             true,
         ),
@@ -344,6 +346,27 @@ async fn ask_one(
             decisive: answer != PolicyAnswer::Abstained,
             metadata: decision.metadata,
         }],
+    }
+}
+
+struct Elapsed;
+
+/// The answer, if it comes in time. No timer is started for one that is there at once, as most are.
+async fn within<T>(
+    deadline: Duration,
+    mut answer: Pin<Box<dyn Future<Output = T> + Send + '_>>,
+) -> Result<T, Elapsed> {
+    let at_once = poll_fn(|context| {
+        Poll::Ready(match answer.as_mut().poll(context) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        })
+    });
+    match at_once.await {
+        Some(answer) => Ok(answer),
+        None => tokio::time::timeout(deadline, answer)
+            .await
+            .map_err(|_| Elapsed),
     }
 }
 
