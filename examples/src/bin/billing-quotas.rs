@@ -80,7 +80,7 @@ impl Mutation for ChangeQuota {
     }
 
     fn validate(&self, quota: &Quota) -> Result<(), ValidationErrors> {
-        let after = self.on(quota);
+        let after = self.on(*quota);
         match self {
             Self::Increase { by: 0 } | Self::Decrease { by: 0 } => {
                 Err(ValidationErrors::new("by", "quota.unchanged", "by nothing"))
