@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use redis_client::{Client, Config, ConfigBuilder, Recycle, redis};
+use redis_client::{Client, Config, redis};
 use redis_harness::{Options, Server, unique_prefix};
 
 /// A server, and the start of all keys that are written there.
@@ -94,22 +94,10 @@ impl Place {
 
 /// A client of the server at an address.
 pub(crate) async fn connect(url: &str) -> Result<Client> {
-    Ok(Client::connect(patient(url).build()?).await?)
-}
-
-/// A client that shares no connection: every call takes one of so many for itself.
-pub(crate) async fn connect_apart(url: &str, connections: usize) -> Result<Client> {
-    let config = patient(url)
-        .shared_connections(0)
-        .pool_size(connections)
-        .pool_wait_timeout(PATIENCE)
-        .recycle(Recycle::Never);
-    Ok(Client::connect(config.build()?).await?)
-}
-
-fn patient(url: &str) -> ConfigBuilder {
-    Config::builder()
+    let config = Config::builder()
         .address(url)
         .read_timeout(PATIENCE)
         .write_timeout(PATIENCE)
+        .build()?;
+    Ok(Client::connect(config).await?)
 }

@@ -13,7 +13,7 @@ use redis_client::{
     redis::{self, Cmd, FromRedisValue},
 };
 
-use super::place::Place;
+use super::place::{Place, connect};
 use crate::{interleave::now, outcome::Outcome};
 
 /// One request in so many is weighed.
@@ -120,9 +120,11 @@ impl Stock {
         Ok(stock)
     }
 
-    /// The same store by another client.
-    pub(crate) async fn by(&self, client: &Client) -> Result<RedisStore> {
-        Ok(RedisStore::connect(client.clone(), self.options.clone()).await?)
+    /// The same store by another way to the server.
+    pub(crate) async fn by(&self, url: &str) -> Result<(RedisStore, Client)> {
+        let client = connect(url).await?;
+        let store = RedisStore::connect(client.clone(), self.options.clone()).await?;
+        Ok((store, client))
     }
 
     async fn load(&self) -> Result<Load> {

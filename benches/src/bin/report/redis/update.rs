@@ -15,7 +15,7 @@ use redis_client::{Client, ClientError, Operation, redis};
 use super::{
     delay::Delay,
     pairs::{alternate, timed},
-    place::{Place, connect},
+    place::Place,
     stock::Stock,
 };
 use crate::outcome::Outcome;
@@ -100,8 +100,7 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
     let (store, client) = (stock.store.clone(), stock.client.clone());
     compare(place, stock, (store, client), 100, 0, ("", 2.5), outcome).await?;
     let delay = Delay::start(place.url())?;
-    let client = connect(&delay.url()).await?;
-    let far = (stock.by(&client).await?, client);
+    let far = stock.by(&delay.url()).await?;
     compare(place, stock, far, 20, 1 << 32, (".rtt_500us", 1.2), outcome).await
 }
 
