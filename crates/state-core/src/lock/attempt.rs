@@ -116,9 +116,10 @@ impl<'a> Asked<'a> {
     }
 
     fn begin(&self) -> Result<(Hold, Pending), LockError> {
+        let token = Token::random(&*self.inner.entropy);
         let hold = Hold {
             target: self.target.clone(),
-            token: Token::random(&*self.inner.entropy)?,
+            token: token.inspect_err(|error| self.tell(error.code()))?,
             ttl: self.ttl,
         };
         let inner = self.inner;

@@ -142,7 +142,12 @@ impl Guard {
     ///
     /// One.
     pub async fn extend(&self, ttl: Duration) -> Result<Extended, LockError> {
-        check_ttl("ttl", ttl)?;
+        if let Err(error) = check_ttl("ttl", ttl) {
+            let (inner, error) = (&self.shared.inner, LockError::from(error));
+            let now = inner.clock.now();
+            inner.tell(Capability::Lock, "extend", error.code(), now);
+            return Err(error);
+        }
         Ok(self.shared.extend(ttl).await?)
     }
 

@@ -374,7 +374,7 @@ impl Processes {
         after: Option<&PageCursor>,
     ) -> Result<ProcessPage, ProcessError> {
         if let Listing::ByKind(kind) = listing {
-            check_kind(kind)?;
+            self.checked("list", check_kind(kind))?;
         }
         let since = self.0.clock.now();
         let page = self.0.store.list(listing, after).await;
@@ -397,7 +397,10 @@ impl Processes {
     ///
     /// One for every shard.
     pub async fn events_end(&self) -> Result<EventCursor, ProcessError> {
-        Ok(self.0.store.events_end().await?)
+        let since = self.0.clock.now();
+        let end = self.0.store.events_end().await;
+        self.tell("events_end", since, &end, |_| "found");
+        Ok(end?)
     }
 
     /// Events behind a place. Waits for the first one for at most so long.
@@ -420,10 +423,16 @@ impl Processes {
         after: &EventCursor,
         wait: Duration,
     ) -> Result<EventBatch, ProcessError> {
-        self.0
-            .store
-            .events(after, self.options().page_size, wait)
-            .await
+        let since = self.0.clock.now();
+        let (store, most) = (&self.0.store, self.options().page_size);
+        let batch = store.events(after, most, wait).await;
+        let outcome = match &batch {
+            Ok(batch) if batch.gap => "gap",
+            Ok(_) => "read",
+            Err(error) => error.code(),
+        };
+        self.observe("events", outcome, since);
+        batch
     }
 
     async fn write(

@@ -86,7 +86,10 @@ impl Sessions {
     ///
     /// One.
     pub async fn begin_login(&self) -> Result<LoginStamp, SessionError> {
-        Ok(LoginStamp(self.0.store.now().await?))
+        let since = self.0.clock.now();
+        let now = self.0.store.now().await.map_err(SessionError::from);
+        self.tell("begin_login", since, &now, |_| "begun");
+        Ok(LoginStamp(now?))
     }
 
     /// Creates a session.
@@ -328,6 +331,20 @@ impl Sessions {
         cookie: &str,
         change: impl Fn(&Bytes) -> Bytes,
     ) -> Result<Option<Session>, SessionError> {
+        let since = self.0.clock.now();
+        let updated = self.try_update(cookie, change).await;
+        self.tell("update", since, &updated, |updated| match updated {
+            Some(_) => "updated",
+            None => "gone",
+        });
+        updated
+    }
+
+    async fn try_update(
+        &self,
+        cookie: &str,
+        change: impl Fn(&Bytes) -> Bytes,
+    ) -> Result<Option<Session>, SessionError> {
         for _ in 0..TRIES {
             let Found::Live(mut session) = self.load(cookie).await? else {
                 return Ok(None);
@@ -535,8 +552,13 @@ impl Sessions {
     ///
     /// Two; one more at the same time for every 500 sessions after the first.
     pub async fn list_for_user(&self, user: &str) -> Result<Vec<Listed>, SessionError> {
-        check_user(Some(user))?;
-        Ok(self.0.store.list(user).await?)
+        let since = self.0.clock.now();
+        let listed = match check_user(Some(user)) {
+            Ok(()) => self.0.store.list(user).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        self.tell("list", since, &listed, |_| "listed");
+        listed
     }
 
     /// Ends all sessions of a user that have begun, except one; logins that are under way, too.
@@ -557,7 +579,6 @@ impl Sessions {
         user: &str,
         except: Option<&Session>,
     ) -> Result<(), SessionError> {
-        check_user(Some(user))?;
         let since = self.0.clock.now();
         let revoked = self.end_all(user, except).await;
         self.tell("revoke_all", since, &revoked, |()| "revoked");
@@ -565,6 +586,7 @@ impl Sessions {
     }
 
     async fn end_all(&self, user: &str, except: Option<&Session>) -> Result<(), SessionError> {
+        check_user(Some(user))?;
         let store = &self.0.store;
         let Some(except) = except else {
             store.revoke_all(user, None).await?;
