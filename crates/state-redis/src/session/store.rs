@@ -330,6 +330,7 @@ impl SessionStore for RedisSessions {
         let call = REVOKE_ALL
             .call()
             .key(&self.place.cut)
+            .key(self.place.index(Some(user)).map_err(too_long(NAME))?)
             .keys(spared)
             .arg(user)
             .arg(self.age());
