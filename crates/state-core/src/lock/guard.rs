@@ -144,8 +144,7 @@ impl Guard {
     pub async fn extend(&self, ttl: Duration) -> Result<Extended, LockError> {
         if let Err(error) = check_ttl("ttl", ttl) {
             let (inner, error) = (&self.shared.inner, LockError::from(error));
-            let now = inner.clock.now();
-            inner.tell(Capability::Lock, "extend", error.code(), now);
+            inner.tell(Capability::Lock, "extend", error.code(), None);
             return Err(error);
         }
         Ok(self.shared.extend(ttl).await?)
@@ -170,14 +169,15 @@ impl Guard {
         let inner = &self.shared.inner;
         match inner.store.release(&self.shared.hold).await {
             Ok(released) => {
-                inner.tell(Capability::Lock, "release", released.as_str(), self.since);
+                let since = Some(self.since);
+                inner.tell(Capability::Lock, "release", released.as_str(), since);
                 if let Some(pending) = self.pending.take() {
                     pending.defuse();
                 }
                 Ok(released)
             }
             Err(error) => {
-                inner.tell_failure(Capability::Lock, "release", &error, self.since);
+                inner.tell_failure(Capability::Lock, "release", &error, Some(self.since));
                 Err(error.into())
             }
         }
@@ -229,7 +229,8 @@ impl Shared {
         if self.remaining().is_zero() {
             // The backend may still have it, but whoever watched this guard was told otherwise.
             self.lose();
-            self.inner.tell(Capability::Lock, "extend", "lost", asked);
+            let since = Some(asked);
+            self.inner.tell(Capability::Lock, "extend", "lost", since);
             return Ok(Extended::Lost);
         }
         let hold = Hold {
@@ -237,21 +238,20 @@ impl Shared {
             ..self.hold.clone()
         };
         let extended = self.inner.store.extend(&hold).await;
-        match &extended {
+        let outcome = match &extended {
             Ok(Extended::Extended) => {
                 let until = self.inner.valid_until(asked, ttl);
                 self.valid_until.store(until.as_micros(), Ordering::Release);
-                self.inner
-                    .tell(Capability::Lock, "extend", "extended", asked);
+                "extended"
             }
             Ok(Extended::Lost) => {
                 self.lose();
-                self.inner.tell(Capability::Lock, "extend", "lost", asked);
+                "lost"
             }
-            Err(error) => self
-                .inner
-                .tell(Capability::Lock, "extend", error.code(), asked),
-        }
+            Err(error) => error.code(),
+        };
+        let since = Some(asked);
+        self.inner.tell(Capability::Lock, "extend", outcome, since);
         extended
     }
 }

@@ -171,7 +171,7 @@ impl Locks {
         value: impl Into<Bytes>,
         ttl: Duration,
     ) -> Result<GuardedSet, LockError> {
-        let since = self.0.clock.now();
+        let since = self.0.started();
         let stored = self.try_guarded_set(name, fence, value.into(), ttl).await;
         let outcome = match &stored {
             Ok(GuardedSet::Stored) => "stored",
@@ -208,7 +208,7 @@ impl Locks {
     ///
     /// One.
     pub async fn guarded_get(&self, name: &str) -> Result<Option<GuardedValue>, LockError> {
-        let since = self.0.clock.now();
+        let since = self.0.started();
         let found = self.try_guarded_get(name).await;
         let outcome = match &found {
             Ok(Some(_)) => "found",

@@ -86,7 +86,7 @@ impl Sessions {
     ///
     /// One.
     pub async fn begin_login(&self) -> Result<LoginStamp, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let now = self.0.store.now().await.map_err(SessionError::from);
         self.tell("begin_login", since, &now, |_| "begun");
         Ok(LoginStamp(now?))
@@ -107,7 +107,7 @@ impl Sessions {
     ///
     /// One; two when the number of sessions of a user is limited.
     pub async fn create(&self, new: NewSession) -> Result<Created, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let created = self.try_create(new).await;
         self.tell("create", since, &created, |created| match created {
             Created::Created { .. } => "created",
@@ -183,7 +183,7 @@ impl Sessions {
     /// One; two for an id that is not there while there are keys of before, and one more for an id
     /// that was replaced a moment ago.
     pub async fn load(&self, cookie: &str) -> Result<Found, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let found = self.try_load(cookie).await;
         let found = match found {
             Err(_) if self.options().on_error == OnError::OpenAnonymous => Ok(Found::Anonymous),
@@ -280,7 +280,7 @@ impl Sessions {
         session: &Session,
         data: impl Into<Bytes>,
     ) -> Result<Saved, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let data = data.into();
         let saved = match self.check_size(data.len()) {
             Ok(()) => self.write(&session.handle, data, session.version).await,
@@ -331,7 +331,7 @@ impl Sessions {
         cookie: &str,
         change: impl Fn(&Bytes) -> Bytes,
     ) -> Result<Option<Session>, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let updated = self.try_update(cookie, change).await;
         self.tell("update", since, &updated, |updated| match updated {
             Some(_) => "updated",
@@ -390,7 +390,7 @@ impl Sessions {
         reason: Reason,
         user: Option<(&str, LoginStamp)>,
     ) -> Result<Regenerated, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let made = match (reason, user) {
             (Reason::Rotation, None) => self.rotate(session).await,
             _ => self.change(session, user).await,
@@ -528,7 +528,7 @@ impl Sessions {
         operation: &'static str,
         handle: &SessionHash,
     ) -> Result<bool, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let store = &self.0.store;
         let ended = follow(handle, |at| async move { store.delete(&at).await }).await;
         let ended = ended.map(|(_, target)| matches!(target, Target::Live(())));
@@ -552,7 +552,7 @@ impl Sessions {
     ///
     /// Two; one more at the same time for every 500 sessions after the first.
     pub async fn list_for_user(&self, user: &str) -> Result<Vec<Listed>, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let listed = match check_user(Some(user)) {
             Ok(()) => self.0.store.list(user).await.map_err(Into::into),
             Err(error) => Err(error),
@@ -579,7 +579,7 @@ impl Sessions {
         user: &str,
         except: Option<&Session>,
     ) -> Result<(), SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let revoked = self.end_all(user, except).await;
         self.tell("revoke_all", since, &revoked, |()| "revoked");
         revoked
@@ -605,13 +605,21 @@ impl Sessions {
         Ok(())
     }
 
+    /// The time a call began, where somebody wants to know how long it took.
+    fn started(&self) -> Option<Timestamp> {
+        self.0.observer.listens().then(|| self.0.clock.now())
+    }
+
     fn tell<T>(
         &self,
         operation: &'static str,
-        since: Timestamp,
+        since: Option<Timestamp>,
         result: &Result<T, SessionError>,
         name: impl FnOnce(&T) -> &'static str,
     ) {
+        if !self.0.observer.listens() {
+            return;
+        }
         let outcome = match result {
             Ok(value) => name(value),
             Err(error) => error.code(),
@@ -621,7 +629,7 @@ impl Sessions {
             operation,
             outcome,
             namespace: "",
-            duration: Some(self.0.clock.now().saturating_since(since)),
+            duration: since.map(|since| self.0.clock.now().saturating_since(since)),
         });
     }
 }
