@@ -22,7 +22,7 @@ mod tower_sessions;
 #[cfg(feature = "rate-limit")]
 pub use caller::{Caller, InvalidNetwork, TrustedProxies};
 #[cfg(feature = "rate-limit")]
-pub use layer::{RateLimitLayer, RateLimitService};
+pub use layer::{InvalidRules, RateLimitLayer, RateLimitService};
 #[cfg(feature = "session")]
 pub use session::{
     InvalidCookie, RequestSession, RequestSessionError, SameSite, SessionCookie, SessionLayer,

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     RequestSessionError,
     cookie::Sent,
-    held::{Change, Held, Live, State, encode},
+    held::{Change, Held, Live, State, encode, is_readable},
 };
 
 /// How often a change is made anew because others were faster.
@@ -104,7 +104,8 @@ impl RequestSession {
         value.map_err(|_| RequestSessionError::Type)
     }
 
-    /// Sets a value. Without a session there will be one, of nobody.
+    /// Sets a value: lists and objects in it are at most 120 deep. Without a session there will be
+    /// one, of nobody.
     ///
     /// # Errors
     ///
@@ -123,6 +124,9 @@ impl RequestSession {
         value: &T,
     ) -> Result<(), RequestSessionError> {
         let value = serde_json::to_value(value).map_err(|_| RequestSessionError::Value)?;
+        if !is_readable(&value) {
+            return Err(RequestSessionError::Value);
+        }
         self.change(key, Some(value)).await
     }
 

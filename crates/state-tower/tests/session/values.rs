@@ -251,3 +251,38 @@ async fn nothing_is_changed_after_the_answer() {
     assert_eq!(code(session.log_out().await), "session.answered");
     assert_eq!(rig.data(&id).await, r#"{"seen":1}"#);
 }
+
+/// Lists in lists, so many.
+fn nested(depth: usize) -> serde_json::Value {
+    (0..depth).fold(serde_json::Value::Null, |inner, _| {
+        serde_json::Value::Array(vec![inner])
+    })
+}
+
+/// What a caller sends, as deep as it can be read, must not make a session that cannot be.
+#[tokio::test]
+async fn what_could_not_be_read_again_is_not_stored() {
+    let rig = rig();
+    let id = rig.login(None, "alice").await;
+    for depth in [1, 64, 120, 121, 125, 126, 127, 128, 1_000] {
+        let stored = rig.call(Some(&id), move |session| async move {
+            let stored = session.insert("sent", &nested(depth)).await;
+            if depth > 120 {
+                assert_eq!(code(stored), "session.value", "{depth}");
+            } else {
+                stored.unwrap();
+            }
+            session.insert("depth", &depth).await.unwrap();
+            ok()
+        });
+        assert_eq!(stored.await.status(), StatusCode::OK);
+        let read = rig.call(Some(&id), move |session| async move {
+            let found: Option<usize> = session.get("depth").await.unwrap();
+            assert_eq!(found, Some(depth));
+            let sent: Option<serde_json::Value> = session.get("sent").await.unwrap();
+            assert_eq!(sent, Some(nested(depth.min(120))));
+            ok()
+        });
+        assert_eq!(read.await.status(), StatusCode::OK);
+    }
+}
