@@ -10,6 +10,8 @@
 
 #[cfg(feature = "rate-limit")]
 mod caller;
+#[cfg(any(feature = "session", feature = "tower-sessions"))]
+mod depth;
 #[cfg(feature = "rate-limit")]
 mod layer;
 #[cfg(any(feature = "rate-limit", feature = "session"))]

@@ -149,26 +149,6 @@ impl State {
     }
 }
 
-/// Whether a value is not so deep that it could be written, and not be read again.
-pub(super) fn is_readable(value: &Value) -> bool {
-    const DEEPEST: usize = 120;
-    let mut level: Vec<&Value> = vec![value];
-    for _ in 0..DEEPEST {
-        let inner = level.into_iter().flat_map(|value| {
-            let (list, map) = (value.as_array(), value.as_object());
-            let list = list.into_iter().flatten();
-            list.chain(map.into_iter().flat_map(Map::values))
-        });
-        level = inner
-            .filter(|value| value.is_array() || value.is_object())
-            .collect();
-        if level.is_empty() {
-            return true;
-        }
-    }
-    false
-}
-
 pub(super) fn encode(values: &Values) -> Result<Vec<u8>, RequestSessionError> {
     serde_json::to_vec(values).map_err(|_| RequestSessionError::Value)
 }

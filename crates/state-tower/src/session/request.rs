@@ -16,8 +16,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     RequestSessionError,
     cookie::Sent,
-    held::{Change, Held, Live, State, encode, is_readable},
+    held::{Change, Held, Live, State, encode},
 };
+use crate::depth::is_readable;
 
 /// How often a change is made anew because others were faster.
 const TRIES: usize = 8;
