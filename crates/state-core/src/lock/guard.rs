@@ -165,7 +165,7 @@ impl Guard {
     ///
     /// One.
     pub async fn release(mut self) -> Result<Released, LockError> {
-        self.shared.state.send_replace(State::Ended);
+        self.shared.end();
         let inner = &self.shared.inner;
         match inner.store.release(&self.shared.hold).await {
             Ok(released) => {
@@ -186,7 +186,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.shared.state.send_replace(State::Ended);
+        self.shared.end();
     }
 }
 
@@ -211,6 +211,12 @@ impl Shared {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// Ended for good. Who listens is told once.
+    fn end(&self) {
+        self.state
+            .send_if_modified(|state| std::mem::replace(state, State::Ended) != State::Ended);
     }
 
     /// Lost for good, unless it was ended before.

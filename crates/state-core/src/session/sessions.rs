@@ -1,6 +1,6 @@
 //! The front.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -223,8 +223,14 @@ impl Sessions {
         &self,
         hash: &SessionHash,
     ) -> Result<(SessionHash, Target<Record>), SessionError> {
-        let store = &self.0.store;
-        follow(hash, |at| async move { store.load(&at).await }).await
+        let mut at = Cow::Borrowed(hash);
+        for _ in 0..HOPS {
+            match self.0.store.load(&at).await? {
+                Target::Moved(to) => at = Cow::Owned(to),
+                target => return Ok((at.into_owned(), target)),
+            }
+        }
+        Err(SessionError::Contended)
     }
 
     /// A session stored under the keys of before is moved to where the new ones put it.

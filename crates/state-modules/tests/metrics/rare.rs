@@ -19,7 +19,7 @@ use redis_harness::{
     Fault as Cut, FaultProxy, Options, PATIENCE, Persistence, Server, poll_until, unique_prefix,
 };
 use state_core::{
-    BackendError, Clock, Namespace, OsEntropy, Timestamp,
+    Answering, BackendError, Clock, Namespace, OsEntropy, Timestamp,
     cache::{Cache, CacheOptions, CacheStore, Consistency, LoadOptions, SetOptions, Tags},
     event::{
         Event, EventOptions, EventStore, Events, Handler, Keep, Message, Origin, Signal, State,
@@ -579,8 +579,8 @@ impl SessionStore for Hasty {
         self.0.create(new).await
     }
 
-    async fn load(&self, hash: &SessionHash) -> Result<Target<Record>, BackendError> {
-        self.0.load(hash).await
+    fn load<'a>(&'a self, hash: &'a SessionHash) -> Answering<'a, Target<Record>> {
+        self.0.load(hash)
     }
 
     async fn save(
