@@ -382,7 +382,7 @@ impl RequestSession {
         match self.store(&mut state).await {
             Ok(Kept::Stored) => {}
             Ok(Kept::Lost) => {
-                state.end();
+                state.lose();
                 trouble = Some(Trouble::Lost);
             }
             Err(error) => {
