@@ -110,7 +110,7 @@ impl RateLimiter {
         cost: u64,
     ) -> Result<Decision, RateLimitError> {
         let charge = Charge { scope, rules, cost };
-        validate(&charge)?;
+        self.0.valid("check", &charge)?;
         let inner = &*self.0;
         // Most calls are allowed at once by a store in this process, and need no time of day.
         let needs_time = inner.denials.any() || inner.observer.listens();
@@ -135,7 +135,9 @@ impl RateLimiter {
             asked = Some(inner.clock.now());
         };
         let decision = match answer {
-            Ok(answer) => inner.decided(&charge, &answer, asked)?,
+            Ok(answer) => inner
+                .decided(&charge, &answer, asked)
+                .inspect_err(|error| inner.tell("check", error.code(), asked))?,
             Err(error) => {
                 // What the policy says is told below; that it had to speak, here.
                 inner.tell("backend", error.code(), asked);
@@ -195,7 +197,7 @@ impl RateLimiter {
             rules: &rules,
             cost,
         };
-        validate(&charge)?;
+        self.0.valid("refund", &charge)?;
         let asked = self.0.clock.now();
         let refunded = self.0.store.refund(&charge).await;
         let outcome = refunded
@@ -227,7 +229,7 @@ impl RateLimiter {
             rules: &rules,
             cost: 0,
         };
-        validate(&charge)?;
+        self.0.valid("reset", &charge)?;
         let asked = self.0.clock.now();
         let reset = self.0.store.reset(&charge).await;
         let outcome = reset
@@ -331,6 +333,11 @@ impl Inner {
                 decide(charge, &counts, source)
             }
         }
+    }
+
+    /// What is refused before anything is asked is an outcome, too.
+    fn valid(&self, operation: &'static str, charge: &Charge<'_>) -> Result<(), RateLimitError> {
+        validate(charge).inspect_err(|error| self.tell(operation, error.code(), None))
     }
 
     fn tell(&self, operation: &'static str, outcome: &'static str, since: Option<Timestamp>) {
