@@ -339,7 +339,6 @@ impl Governor {
     }
 
     /// The state as it is now. It is not decoded again where it is the one that is known.
-
     pub(super) async fn load_state(
         &self,
         scope: &Scope,
