@@ -106,10 +106,10 @@ impl Mutation for PutPolicy {
         ValidationErrors::check(!empty, "statements", "empty", "a policy has statements")
     }
 
-    fn apply(&self, before: &PolicyDocument) -> Result<Applied<PolicyDocument>, MutationError> {
+    fn apply(self, before: PolicyDocument) -> Result<Applied<PolicyDocument>, MutationError> {
         let count = |document: &PolicyDocument| document.statements.len();
-        let change = Change::modified("statements", count(before), count(&self.document));
-        Ok(Applied::new(self.document.clone()).change(change))
+        let change = Change::modified("statements", count(&before), count(&self.document));
+        Ok(Applied::new(self.document).change(change))
     }
 }
 

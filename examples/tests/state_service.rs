@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use redis_harness::{Persistence, Server, unique_prefix};
+use redis_harness::{Persistence, Server, poll_until, unique_prefix};
 
 const SERVICE: &str = env!("CARGO_BIN_EXE_state-service");
 const SECRET: &str = "REDIS_SESSION_HASH_KEY";
@@ -23,6 +23,7 @@ impl Running {
             .args(arguments)
             .env(SECRET, "32 bytes or more, for tests alone")
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
         let output = child.stdout.take().expect("its output");
@@ -35,6 +36,51 @@ impl Running {
 
     fn call(&self, method: &str, path: &str, body: &str) -> String {
         self.call_with("", method, path, body)
+    }
+
+    /// Sends a call that has a body of so many bytes, and what of it is given; returns when the
+    /// service asks for the body.
+    fn begin(&self, path: &str, length: usize, some: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        write!(
+            stream,
+            "PUT {path} HTTP/1.1\r\nhost: service\r\nconnection: close\r\n\
+             expect: 100-continue\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n"
+        )
+        .expect("sent");
+        let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut answer = [0; 25];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(&answer, expected);
+        stream.write_all(some.as_bytes()).expect("sent");
+        stream
+    }
+
+    /// Tells it to stop, and waits until it takes no calls any more.
+    #[cfg(unix)]
+    async fn stop(&self) {
+        let id = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(killed.expect("kill runs").success());
+        let refuses = || async {
+            let connected = TcpStream::connect(&self.address);
+            connected.is_err().then_some(())
+        };
+        poll_until("calls are refused", refuses).await;
+    }
+
+    /// Waits for its end: the exit code, and what it wrote about errors.
+    async fn end(mut self) -> (Option<i32>, String) {
+        let mut has_ended = || {
+            let status = self.child.try_wait().expect("its state");
+            async move { status }
+        };
+        let status = poll_until("the service ends", &mut has_ended).await;
+        let mut errors = String::new();
+        let output = self.child.stderr.as_mut().expect("its errors");
+        output.read_to_string(&mut errors).expect("text");
+        (status.code(), errors)
     }
 
     /// Status line, headers and body of an answer.
@@ -189,6 +235,177 @@ fn on_memory() {
     people(&service, &service);
 }
 
+/// What is unknown here is neither counted nor anybody's.
+#[test]
+fn unknown_paths_and_methods_are_not_counted() {
+    let service = Running::start(&["--logins-per-minute", "2", "--password", "sesame"]);
+    let jar = login(&service, "", ALICE);
+    for (method, path, status) in [
+        ("GET", "/nothing", 404),
+        ("POST", "/login/", 404),
+        ("GET", "/health", 404),
+        ("GET", "/login", 405),
+        ("DELETE", "/places/lisbon", 405),
+        ("GET", "/health/live", 200),
+    ] {
+        let answer = service.call_with(&jar, method, path, "");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(!answer.contains("ratelimit"), "{answer}");
+        assert!(!answer.contains("set-cookie"), "{answer}");
+    }
+    // The second login of two.
+    let second = login(&service, &jar, ALICE);
+    assert_ne!(jar, second);
+    let third = service.call("POST", "/login", ALICE);
+    assert!(third.starts_with("HTTP/1.1 429"), "{third}");
+}
+
+/// Broken calls are answered for what they are, and nothing of them is kept.
+#[test]
+fn broken_calls_are_the_callers_fault() {
+    let service = Running::start(&["--password", "sesame"]);
+    let long = format!("/places/{}", "a".repeat(257));
+    let large = format!(r#"{{"name":"x","description":"{}"}}"#, "a".repeat(3 << 20));
+    for (method, path, body, status) in [
+        ("POST", "/login", r#"{"name":"#, 400),
+        ("POST", "/login", r#"{"name":"alice"}"#, 422),
+        ("POST", "/login", r#"{"name":"","password":"sesame"}"#, 401),
+        ("PUT", "/places/x", "[1]", 422),
+        ("PUT", "/places/x", "\0", 400),
+        ("PUT", "/places/x", "", 400),
+        ("GET", "/places/%ff", "", 400),
+        ("PUT", long.as_str(), LISBON, 414),
+        ("GET", long.as_str(), "", 414),
+    ] {
+        let answer = service.call(method, path, body);
+        let is = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&is), "{method} {path}: {answer}");
+    }
+    // It says so before it has read the body.
+    let mut stream = service.begin("/places/x", large.len(), "");
+    let mut answer = String::new();
+    let _ = stream.write_all(large.as_bytes());
+    let _ = stream.read_to_string(&mut answer);
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 413 "),
+        "{answer}"
+    );
+    let kept = service.call("GET", "/places/x", "");
+    assert!(kept.starts_with("HTTP/1.1 404 "), "{kept}");
+    for cookie in [
+        "id=",
+        "id=x",
+        "id",
+        "=",
+        ";;;",
+        "id=\"a",
+        &"id=a;".repeat(500),
+    ] {
+        let answer = service.call_with(cookie, "GET", "/me", "");
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{cookie}: {answer}");
+    }
+}
+
+#[test]
+fn without_encryption_the_cookie_is_sent_only_if_that_is_said() {
+    let service = Running::start(&["--password", "sesame", "--plain-http"]);
+    let answer = service.call("POST", "/login", ALICE);
+    let mut lines = answer.lines();
+    let set = lines.find_map(|line| line.strip_prefix("set-cookie: "));
+    let (_, attributes) = set.and_then(|set| set.split_once("; ")).expect("a cookie");
+    assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_call_that_is_under_way_is_answered_when_the_service_is_stopped() {
+    let service = Running::start(&["--drain-seconds", "600"]);
+    let (head, tail) = LISBON.split_at(10);
+    let mut stream = service.begin("/places/lisbon", LISBON.len(), head);
+    service.stop().await;
+    stream.write_all(tail.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    assert_eq!(service.end().await, (Some(0), String::new()));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_call_without_end_does_not_hold_the_service_up() {
+    let service = Running::start(&["--drain-seconds", "0"]);
+    let stream = service.begin("/places/lisbon", LISBON.len(), "{");
+    service.stop().await;
+    let (code, errors) = service.end().await;
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("cut off"), "{errors}");
+    drop(stream);
+}
+
+/// Redis goes away and comes back under a service that goes on.
+#[tokio::test]
+async fn redis_may_go_away_and_come_back() {
+    let mut server = Server::start(Persistence::AppendAlways).await;
+    let service = Running::start(&[
+        "--backend",
+        "redis",
+        "--redis-url",
+        server.url(),
+        "--password",
+        "sesame",
+    ]);
+    service.call("PUT", "/places/lisbon", LISBON);
+    let jar = login(&service, "", ALICE);
+    server.kill();
+    let place = service.call("GET", "/places/lisbon", "");
+    assert!(
+        place.contains("x-source: uncached") && place.ends_with(LISBON),
+        "{place}"
+    );
+    // Nobody is logged out: that is not known.
+    for (method, path, body) in [
+        ("GET", "/me", ""),
+        ("POST", "/login", ALICE),
+        ("POST", "/logout", ""),
+    ] {
+        let answer = service.call_with(&jar, method, path, body);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(!answer.contains("set-cookie"), "{answer}");
+    }
+    let ready = |status: u16| {
+        let answer = service.call("GET", "/health/ready", "");
+        let is = answer.starts_with(&format!("HTTP/1.1 {status} "));
+        async move { is.then_some(()) }
+    };
+    poll_until("it is not ready", || ready(503)).await;
+    assert!(
+        service
+            .call("GET", "/health/live", "")
+            .starts_with("HTTP/1.1 200 ")
+    );
+    server.restart().await;
+    poll_until("it is ready", || ready(200)).await;
+    let me = service.call_with(&jar, "GET", "/me", "");
+    assert!(me.contains(r#""name":"alice""#), "{me}");
+    let place = service.call("GET", "/places/lisbon", "");
+    assert!(place.ends_with(LISBON), "{place}");
+    #[cfg(unix)]
+    {
+        service.stop().await;
+        let (code, errors) = service.end().await;
+        assert_eq!(code, Some(0), "{errors}");
+        assert_eq!(errors.lines().count(), 3, "{errors}");
+        let id = jar.trim_start_matches("id=");
+        assert!(
+            !errors.contains(id) && !errors.contains("sesame"),
+            "{errors}"
+        );
+    }
+}
+
 #[test]
 fn without_a_password_nobody_can_log_in() {
     let service = Running::start(&[]);
@@ -238,11 +455,27 @@ fn what_cannot_work_is_said_in_one_line() {
             vec!["--backend", "redis", "--redis-url", "http://x"],
             "REDIS_ADDR",
         ),
-        (None, vec!["--calls-per-minute", "0"], "more than zero"),
-        (None, vec!["--trust-proxy", "everybody"], "network"),
+        (
+            Some(secret),
+            vec!["--backend", "redis", "--key-prefix", "mine"],
+            "--key-prefix is for --redis-url",
+        ),
+        (None, vec!["--key-prefix", "mine"], "--key-prefix is for"),
+        (None, vec!["--password", ""], "--password is empty"),
+        (None, vec!["--calls-per-minute", "0"], "--calls-per-minute"),
+        (
+            None,
+            vec!["--logins-per-minute", "18446744073709551615"],
+            "--logins-per-minute",
+        ),
+        (None, vec!["--trust-proxy", "everybody"], "--trust-proxy"),
+        (None, vec!["--listen", "192.0.2.1:1"], "cannot listen on"),
     ] {
         let mut command = Command::new(SERVICE);
-        command.args(["--listen", "127.0.0.1:0"]).args(&arguments);
+        command.args(&arguments);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         match secret {
             Some(secret) => command.env(SECRET, secret),
             None => command.env_remove(SECRET),

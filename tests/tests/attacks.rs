@@ -171,14 +171,14 @@ impl Mutation for Tell {
         Ok(())
     }
 
-    fn apply(&self, quota: &Quota) -> Result<Applied<Quota>, MutationError> {
+    fn apply(self, quota: Quota) -> Result<Applied<Quota>, MutationError> {
         let change = Change::modified("limit", nested(self.change), Value::Null);
         let effect = SideEffect::new(label("mail"), "tell the team");
         let contract = DataContract {
             name: label("mail"),
             version: 1,
         };
-        Ok(Applied::new(quota.clone())
+        Ok(Applied::new(quota)
             .change(change)
             .side_effect(effect.with_data(contract, nested(self.effect))))
     }
@@ -302,8 +302,8 @@ impl Mutation for Write {
         Ok(())
     }
 
-    fn apply(&self, _: &Lopsided) -> Result<Applied<Lopsided>, MutationError> {
-        let note = self.note.clone();
+    fn apply(self, _: Lopsided) -> Result<Applied<Lopsided>, MutationError> {
+        let note = self.note;
         Ok(Applied::new(Lopsided { note }))
     }
 }

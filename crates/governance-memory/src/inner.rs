@@ -17,6 +17,8 @@ use governance_core::{
     StoreErrorKind, Term, Terms, Timestamp, Written, passing_terms, terms,
 };
 
+use smallvec::SmallVec;
+
 use crate::{feed::Feed, journal::Journal, postings::Posting};
 
 /// By texts that callers choose: hashed with a secret of this process, so that nobody can choose
@@ -222,7 +224,8 @@ impl Inner {
         requests: &[(Prepared, Revision)],
         state: Option<&StateWrite>,
     ) -> Result<Written, StoreError> {
-        let mut checked = Vec::with_capacity(requests.len());
+        // Nearly always it is one.
+        let mut checked: SmallVec<[_; 1]> = SmallVec::with_capacity(requests.len());
         for (i, (new, expected)) in requests.iter().enumerate() {
             let request = &new.request;
             let entry = self.entry(port, request.id())?;

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use smallvec::SmallVec;
+
 use crate::{chunk::Chunk, part::Part};
 
 /// Ordinals are split into chunks of 65 536, so a page touches the chunks it needs and no more.
@@ -17,10 +19,11 @@ pub(crate) const fn join(chunk: u32, low: u16) -> u32 {
     (chunk << CHUNK_BITS) | low as u32
 }
 
-/// A set of ordinals. Most terms have a handful of requests, so small sets are plain lists.
+/// A set of ordinals. Most terms have a handful of requests, so small sets are plain lists, and
+/// the smallest take no memory of their own.
 #[derive(Debug)]
 pub(crate) enum Posting {
-    Few(Vec<u32>),
+    Few(SmallVec<[u32; 4]>),
     Many {
         chunks: BTreeMap<u32, Chunk>,
         len: u64,
@@ -29,7 +32,7 @@ pub(crate) enum Posting {
 
 impl Default for Posting {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::Few(SmallVec::new())
     }
 }
 

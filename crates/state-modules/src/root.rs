@@ -2,10 +2,11 @@
 
 use std::{any::type_name, collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use tokio::sync::OnceCell;
+use parking_lot::Mutex;
+use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
-    close::{CloseErrors, Ending},
+    close::{CloseErrors, Ending, after},
     error::{ResolveError, WiringError},
     module::{AnyArc, BuildFuture, Module, Provider, Scope},
     token::Token,
@@ -93,6 +94,7 @@ impl RootBuilder {
             parts: parts.collect(),
             owners,
             building: tokio::sync::Mutex::new(()),
+            being_built: Mutex::default(),
             ending: Ending::default(),
         })))
     }
@@ -143,6 +145,8 @@ pub(crate) struct Inner {
     owners: HashMap<String, (usize, usize)>,
     /// Things are built one after the other, so that no two of them wait for each other.
     building: tokio::sync::Mutex<()>,
+    /// What is being built, or was the last.
+    being_built: Mutex<String>,
     ending: Ending,
 }
 
@@ -191,8 +195,10 @@ impl Root {
         self.0.resolve(token, None).await
     }
 
-    /// Closes what was built, the last first. All of it, even if some of it fails or takes longer
-    /// than it may. Nothing is built from now on.
+    /// Closes what was built, the last first. All of it, even if some of it fails, panics or takes
+    /// longer than its share of the time: that goes on beside the others then. Nothing is built
+    /// from now on. What is being built is waited for half of the time; what comes of it later is
+    /// closed by who built it.
     ///
     /// # Errors
     ///
@@ -203,12 +209,17 @@ impl Root {
     ///
     /// When the future is dropped, the next call goes on where this one stopped. A call after the
     /// last step does nothing and succeeds.
-    pub async fn close(&self, timeout: Duration) -> Result<(), CloseErrors> {
-        self.0.ending.begin();
+    pub async fn close(&self, time: Duration) -> Result<(), CloseErrors> {
+        let (inner, until) = (&self.0, after(time));
+        inner.ending.begin();
         // What is being built now is closed, too.
-        let building = self.0.building.lock().await;
+        let building = timeout(time / 2, inner.building.lock()).await;
+        if building.is_err() {
+            let token = inner.being_built.lock().clone();
+            inner.ending.missed(token).await;
+        }
         drop(building);
-        self.0.ending.run(timeout).await
+        inner.ending.run(until).await
     }
 }
 
@@ -306,6 +317,9 @@ impl Inner {
         if self.ending.has_begun() {
             return Err(closed());
         }
+        if asker.is_none() {
+            token.clone_into(&mut self.being_built.lock());
+        }
         let scope = Scope {
             root: Arc::clone(self),
             module: owner,
@@ -319,6 +333,9 @@ impl Inner {
             })?;
             if let Some(step) = provided.close {
                 self.ending.add(token, step);
+            }
+            if self.ending.is_over().await {
+                return Err(closed());
             }
             Ok(provided.value)
         };

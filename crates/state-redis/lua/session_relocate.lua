@@ -102,6 +102,8 @@ if s[5] ~= '' then
 end
 if user ~= '' then
   call('ZADD', KEYS[5], s[4], ARGV[2])
-  call('PEXPIRE', KEYS[5], string.format('%.0f', math.max(age, call('PTTL', KEYS[5]))))
+  -- It may have begun under a longer age, and the index may be new.
+  local rest = math.ceil((tonumber(s[4]) - now) / 1000)
+  call('PEXPIRE', KEYS[5], string.format('%.0f', math.max(age, rest, call('PTTL', KEYS[5]))))
 end
 return {'MOVED', version, s[2], s[3], s[4], user, s[6]}

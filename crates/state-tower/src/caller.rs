@@ -60,12 +60,21 @@ impl Network {
         };
         let address: IpAddr = address.trim().parse().map_err(|_| InvalidNetwork)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
+        let prefix: u32 = match prefix {
             Some(prefix) => prefix.trim().parse().map_err(|_| InvalidNetwork)?,
             None => most,
         };
         if prefix > most {
             return Err(InvalidNetwork);
+        }
+        // IPv4 in IPv6 is IPv4, as for those who connect.
+        if let (plain @ IpAddr::V4(_), true, Some(prefix)) =
+            (plain(address), address.is_ipv6(), prefix.checked_sub(96))
+        {
+            return Ok(Self {
+                address: plain,
+                prefix,
+            });
         }
         Ok(Self { address, prefix })
     }

@@ -9,13 +9,35 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Parts};
-use state_core::rate_limit::{Decision, RateLimitFields, RateLimiter, Rule};
+use state_core::rate_limit::{
+    Charge, Decision, RateLimitError, RateLimitFields, RateLimiter, Rule,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::problem::problem;
 
 type Subject = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+
+/// Rules that no call could be counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidRules;
+
+impl InvalidRules {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        "rate_limit.invalid_rules"
+    }
+}
+
+impl fmt::Display for InvalidRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a layer has 1 to {} rules, each once", Charge::MAX_RULES)
+    }
+}
+
+impl std::error::Error for InvalidRules {}
 
 struct Settings {
     limiter: RateLimiter,
@@ -29,19 +51,40 @@ pub struct RateLimitLayer(Arc<Settings>);
 
 impl RateLimitLayer {
     /// Limits calls by a rule. What the calls of one caller have in common is what the function
-    /// makes of a request; calls that it makes nothing of are not limited.
+    /// makes of a request; calls that it makes nothing of are not limited. One that cannot be
+    /// counted under what it makes, as that is empty or longer than 512 bytes, is refused with 400.
     #[must_use]
     pub fn new<F>(limiter: RateLimiter, rule: Rule, subject: F) -> Self
     where
         F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
     {
-        Self::all(limiter, vec![rule], subject)
+        Self::made(limiter, vec![rule], subject)
     }
 
     /// Limits calls by several rules at once: a call has to pass all of them, and takes from all or
     /// from none.
-    #[must_use]
-    pub fn all<F>(limiter: RateLimiter, rules: Vec<Rule>, subject: F) -> Self
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRules`] for no rules, more than 16, and two that are counted as one.
+    pub fn all<F>(limiter: RateLimiter, rules: Vec<Rule>, subject: F) -> Result<Self, InvalidRules>
+    where
+        F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    {
+        let name = |rule: &Rule| (rule.name().to_owned(), rule.counted_by());
+        let is_twice = |(index, rule): (usize, &Rule)| {
+            let mut before = rules[..index].iter();
+            before.any(|other| name(other) == name(rule))
+        };
+        let is_valid = (1..=Charge::MAX_RULES).contains(&rules.len())
+            && !rules.iter().enumerate().any(is_twice);
+        if !is_valid {
+            return Err(InvalidRules);
+        }
+        Ok(Self::made(limiter, rules, subject))
+    }
+
+    fn made<F>(limiter: RateLimiter, rules: Vec<Rule>, subject: F) -> Self
     where
         F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
     {
@@ -102,8 +145,10 @@ where
         let layer = self.layer.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let Some(decision) = layer.0.decide(&parts).await else {
-                return inner.call(Request::from_parts(parts, body)).await;
+            let decision = match layer.0.decide(&parts).await {
+                None => return inner.call(Request::from_parts(parts, body)).await,
+                Some(Err(error)) => return Ok(uncounted(&error)),
+                Some(Ok(decision)) => decision,
             };
             let rules: Vec<&Rule> = layer.0.rules.iter().collect();
             let fields = RateLimitFields::new(&rules, &decision);
@@ -115,6 +160,7 @@ where
             put(&mut response, "ratelimit-policy", &fields.policy);
             put(&mut response, "ratelimit", &fields.state);
             if let Some(seconds) = &fields.retry_after {
+                // Of an answer made here, which has none.
                 put(&mut response, "retry-after", seconds);
             }
             Ok(response)
@@ -123,25 +169,39 @@ where
 }
 
 impl Settings {
-    /// Nothing when the call is not limited: nobody to count it under, or a subject that cannot
-    /// be counted.
-    async fn decide(&self, parts: &Parts) -> Option<Decision> {
+    /// Nothing when there is nobody to count the call under.
+    async fn decide(&self, parts: &Parts) -> Option<Result<Decision, RateLimitError>> {
         let subject = (self.subject)(parts)?;
         let rules: Vec<_> = self
             .rules
             .iter()
             .map(|rule| (rule, subject.as_str()))
             .collect();
-        self.limiter.check_all(&subject, &rules, 1).await.ok()
+        Some(self.limiter.check_all(&subject, &rules, 1).await)
     }
 }
 
+/// Adds to what layers further inside have said: the fields are lists.
 fn put<R>(response: &mut Response<R>, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response
             .headers_mut()
-            .insert(HeaderName::from_static(name), value);
+            .append(HeaderName::from_static(name), value);
     }
+}
+
+/// What cannot be counted does not go on: else it would be a way around the limit.
+fn uncounted<R: From<String>>(error: &RateLimitError) -> Response<R> {
+    if let RateLimitError::Invalid { .. } = error {
+        let detail = "What the call is counted under is empty or too long.";
+        return problem(StatusCode::BAD_REQUEST, "Bad Request", detail);
+    }
+    let detail = "Calls cannot be counted now. Repeat it later.";
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Service Unavailable",
+        detail,
+    )
 }
 
 fn refusal<R: From<String>>(decision: &Decision) -> Response<R> {

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "rate-limit")]
 mod caller;
+#[cfg(any(feature = "session", feature = "tower-sessions"))]
+mod depth;
 #[cfg(feature = "rate-limit")]
 mod layer;
 #[cfg(any(feature = "rate-limit", feature = "session"))]
@@ -22,7 +24,7 @@ mod tower_sessions;
 #[cfg(feature = "rate-limit")]
 pub use caller::{Caller, InvalidNetwork, TrustedProxies};
 #[cfg(feature = "rate-limit")]
-pub use layer::{RateLimitLayer, RateLimitService};
+pub use layer::{InvalidRules, RateLimitLayer, RateLimitService};
 #[cfg(feature = "session")]
 pub use session::{
     InvalidCookie, RequestSession, RequestSessionError, SameSite, SessionCookie, SessionLayer,

@@ -18,6 +18,8 @@ use tower_sessions_core::{
     session_store::{self, Error},
 };
 
+use crate::depth::is_readable;
+
 /// Characters of an id of theirs.
 const THEIR_CHARACTERS: usize = 22;
 /// What makes an id of ours of it: zeros.
@@ -158,6 +160,10 @@ impl Entropy for Half {
 }
 
 fn encode(data: &HashMap<String, Value>) -> session_store::Result<Vec<u8>> {
+    if !data.values().all(is_readable) {
+        let deep = "values are too deep to be read again";
+        return Err(Error::Encode(deep.to_owned()));
+    }
     serde_json::to_vec(data).map_err(|_| Error::Encode("values are no JSON".to_owned()))
 }
 

@@ -68,7 +68,7 @@ fn rig(rules: &[(&str, u64, u64)], policy: OnError) -> Rig {
     Rig {
         clock,
         faults,
-        layer,
+        layer: layer.unwrap(),
     }
 }
 

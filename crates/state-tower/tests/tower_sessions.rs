@@ -190,3 +190,20 @@ async fn n_se_5_no_id_is_shown() {
     let shown = format!("{:?} {:?} {error} {error:?}", rig.store, rig.twin);
     assert!(!shown.contains(&id.to_string()), "{shown}");
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_not_stored() {
+    let rig = usual();
+    let id = rig.begun().await;
+    for depth in [120, 121, 1_000] {
+        let nested = (0..depth).fold(serde_json::Value::Null, |inner, _| {
+            serde_json::Value::Array(vec![inner])
+        });
+        let mut record = rig.record(id).await;
+        record.data.insert("sent".to_owned(), nested);
+        let saved = rig.store.save(&record).await;
+        let is_stored = !matches!(saved, Err(Error::Encode(_)));
+        assert_eq!(is_stored, depth == 120, "{saved:?}");
+        assert!(rig.record(id).await.data.contains_key("sent"));
+    }
+}

@@ -56,8 +56,8 @@ impl Mutation for Promote {
         )
     }
 
-    fn apply(&self, now: &Rollout) -> Result<Applied<Rollout>, MutationError> {
-        let version = self.version.clone();
+    fn apply(self, now: Rollout) -> Result<Applied<Rollout>, MutationError> {
+        let version = self.version;
         let change = Change::modified("version", now.version.as_str(), version.as_str());
         Ok(Applied::new(Rollout { version }).change(change))
     }

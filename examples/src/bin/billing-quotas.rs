@@ -98,8 +98,8 @@ impl Mutation for ChangeQuota {
         }
     }
 
-    fn apply(&self, quota: &Quota) -> Result<Applied<Quota>, MutationError> {
-        let after = self.on(*quota);
+    fn apply(self, quota: Quota) -> Result<Applied<Quota>, MutationError> {
+        let after = self.on(quota);
         let change = match self {
             Self::ResetUsage => Change::modified("used", quota.used, after.used),
             Self::Increase { .. } | Self::Decrease { .. } => {

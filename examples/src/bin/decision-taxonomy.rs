@@ -90,7 +90,7 @@ impl Mutation for Add {
         Ok(())
     }
 
-    fn apply(&self, now: &Counter) -> Result<Applied<Counter>, MutationError> {
+    fn apply(self, now: Counter) -> Result<Applied<Counter>, MutationError> {
         let value = now.value + self.value;
         if value < 0 {
             let code = Label::new("counter.below_zero")?;

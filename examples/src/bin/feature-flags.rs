@@ -56,7 +56,7 @@ impl Mutation for Switch {
         )
     }
 
-    fn apply(&self, flag: &Flag) -> Result<Applied<Flag>, MutationError> {
+    fn apply(self, flag: Flag) -> Result<Applied<Flag>, MutationError> {
         let change = Change::modified("on", flag.on, self.on);
         Ok(Applied::new(Flag { on: self.on }).change(change))
     }

@@ -50,7 +50,7 @@ impl Mutation for Deliver {
         ValidationErrors::check(self.units > 0, "units", "zero", "deliver something")
     }
 
-    fn apply(&self, stock: &Stock) -> Result<Applied<Stock>, MutationError> {
+    fn apply(self, stock: Stock) -> Result<Applied<Stock>, MutationError> {
         let Some(units) = stock.units.checked_add(self.units) else {
             let code = Label::new("stock.overflow")?;
             return Err(MutationError::new(code, "no warehouse holds that many"));
@@ -76,7 +76,7 @@ impl Mutation for Ship {
         ValidationErrors::check(self.units > 0, "units", "zero", "ship something")
     }
 
-    fn apply(&self, stock: &Stock) -> Result<Applied<Stock>, MutationError> {
+    fn apply(self, stock: Stock) -> Result<Applied<Stock>, MutationError> {
         // Short stock is not a mistake of the request: more may come in, so it can be retried.
         let Some(units) = stock.units.checked_sub(self.units) else {
             let message = format!(

@@ -109,15 +109,10 @@ impl Mutation for Grant {
         ValidationErrors::check(new, "who", "role.held", format!("{} has it", self.who))
     }
 
-    fn apply(&self, roles: &Roles) -> Result<Applied<Roles>, MutationError> {
-        let mut after = roles.clone();
-        after
-            .holders
-            .entry(self.role)
-            .or_default()
-            .insert(self.who.clone());
+    fn apply(self, mut roles: Roles) -> Result<Applied<Roles>, MutationError> {
         let path = format!("{}/{}", self.role.as_str(), self.who);
-        Ok(Applied::new(after).change(Change::added(path, true)))
+        roles.holders.entry(self.role).or_default().insert(self.who);
+        Ok(Applied::new(roles).change(Change::added(path, true)))
     }
 }
 
@@ -153,13 +148,12 @@ impl Mutation for Revoke {
         ValidationErrors::check(!last, "role", "admin.last", message)
     }
 
-    fn apply(&self, roles: &Roles) -> Result<Applied<Roles>, MutationError> {
-        let mut after = roles.clone();
-        if let Some(holders) = after.holders.get_mut(&self.role) {
+    fn apply(self, mut roles: Roles) -> Result<Applied<Roles>, MutationError> {
+        if let Some(holders) = roles.holders.get_mut(&self.role) {
             holders.remove(&self.who);
         }
         let path = format!("{}/{}", self.role.as_str(), self.who);
-        Ok(Applied::new(after).change(Change::removed(path, true)))
+        Ok(Applied::new(roles).change(Change::removed(path, true)))
     }
 }
 

@@ -46,7 +46,7 @@ impl Mutation for Deploy {
         Ok(())
     }
 
-    fn apply(&self, _: &Deployment) -> Result<Applied<Deployment>, MutationError> {
+    fn apply(self, _: Deployment) -> Result<Applied<Deployment>, MutationError> {
         Ok(Applied::new(Deployment { build: self.build }))
     }
 }

@@ -57,9 +57,8 @@ impl Mutation for Configure {
         Ok(())
     }
 
-    fn apply(&self, _: &Setting) -> Result<Applied<Setting>, MutationError> {
-        let value = self.value.clone();
-        Ok(Applied::new(Setting { value }))
+    fn apply(self, _: Setting) -> Result<Applied<Setting>, MutationError> {
+        Ok(Applied::new(Setting { value: self.value }))
     }
 }
 

@@ -57,8 +57,8 @@ impl Mutation for SetRateLimit {
         ValidationErrors::check(differs, "per_minute", "unchanged", "that is the limit now")
     }
 
-    fn apply(&self, now: &RateLimit) -> Result<Applied<RateLimit>, MutationError> {
-        let Self { per_minute } = *self;
+    fn apply(self, now: RateLimit) -> Result<Applied<RateLimit>, MutationError> {
+        let Self { per_minute } = self;
         let change = Change::modified("per_minute", now.per_minute, per_minute);
         Ok(Applied::new(RateLimit { per_minute }).change(change))
     }

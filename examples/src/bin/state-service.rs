@@ -8,12 +8,17 @@
 //! curl -ic jar localhost:8080/login --json '{"name":"alice","password":"sesame"}'
 //! curl -ib jar localhost:8080/me
 //!
+//! # Its cookie is for encrypted connections, or for localhost. To try it from elsewhere without:
+//! cargo run -p examples --bin state-service -- --listen 0.0.0.0:8080 --password sesame --plain-http
+//!
 //! export REDIS_SESSION_HASH_KEY="$(openssl rand -base64 32)"
 //! cargo run -p examples --bin state-service -- --backend redis --redis-url redis://localhost:6379 --password sesame
 //! ```
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
+    future::{IntoFuture as _, pending},
     io::Write as _,
     net::SocketAddr,
     process::ExitCode,
@@ -42,9 +47,15 @@ use state_core::{
 };
 use state_modules::{Backend, Health, NamedTokens, Root, modules};
 use state_tower::{
-    RateLimitLayer, RequestSession, RequestSessionError, SessionLayer, TrustedProxies,
+    RateLimitLayer, RequestSession, RequestSessionError, SessionCookie, SessionLayer,
+    TrustedProxies,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot, time::sleep};
+
+/// Bytes that an id of a place may have, so that it is a key of the cache in any case.
+const LONGEST_ID: usize = 256;
+/// What keys start with on a server that is named by `--redis-url`.
+const KEY_PREFIX: &str = "state-service";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
@@ -53,7 +64,7 @@ enum Kind {
 }
 
 /// Serves descriptions of places from a slow database.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 struct Arguments {
     /// Where to listen; port 0 takes any.
     #[arg(long, default_value = "127.0.0.1:8080")]
@@ -64,9 +75,10 @@ struct Arguments {
     /// The server, with `--backend redis`. Left out, the `REDIS_*` variables say it.
     #[arg(long)]
     redis_url: Option<String>,
-    /// What every key starts with, with `--redis-url`. Without that `REDIS_KEY_PREFIX` says it.
-    #[arg(long, default_value = "state-service")]
-    key_prefix: String,
+    /// What every key starts with, with `--redis-url`: `state-service` if it is left out. Without
+    /// `--redis-url` it is for `REDIS_KEY_PREFIX` to say.
+    #[arg(long)]
+    key_prefix: Option<String>,
     /// Calls a minute and caller.
     #[arg(long, default_value_t = 60)]
     calls_per_minute: u64,
@@ -76,24 +88,45 @@ struct Arguments {
     /// Everybody's password. Left out, nobody can log in.
     #[arg(long)]
     password: Option<String>,
+    /// Sends the cookie of a login over connections that are not encrypted, too.
+    #[arg(long)]
+    plain_http: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     #[arg(long)]
     trust_proxy: Vec<String>,
+    /// How long calls may go on that are under way when it is stopped.
+    #[arg(long, default_value_t = 10)]
+    drain_seconds: u64,
 }
 
 impl Arguments {
+    /// Nothing that was asked for is left out silently.
+    fn check(&self) -> anyhow::Result<()> {
+        let is_redis = matches!(self.backend, Kind::Redis);
+        anyhow::ensure!(
+            is_redis || self.redis_url.is_none(),
+            "--redis-url is for --backend redis"
+        );
+        anyhow::ensure!(
+            self.redis_url.is_some() || self.key_prefix.is_none(),
+            "--key-prefix is for --redis-url; without it REDIS_KEY_PREFIX says what keys start with"
+        );
+        anyhow::ensure!(
+            self.password.as_deref() != Some(""),
+            "--password is empty; left out, nobody can log in"
+        );
+        Ok(())
+    }
+
     fn backend(&self) -> anyhow::Result<Backend> {
         if let Kind::Memory = self.backend {
-            anyhow::ensure!(
-                self.redis_url.is_none(),
-                "--redis-url is for --backend redis"
-            );
             return Ok(Backend::Memory);
         }
         let Some(url) = &self.redis_url else {
             return Ok(Backend::redis(Config::from_env()?));
         };
-        let config = Config::builder().address(url).key_prefix(&self.key_prefix);
+        let prefix = self.key_prefix.as_deref().unwrap_or(KEY_PREFIX);
+        let config = Config::builder().address(url).key_prefix(prefix);
         Ok(Backend::redis(config.ping_on_build(true).build()?))
     }
 
@@ -120,7 +153,7 @@ struct Place {
 /// The slow database.
 type Database = Arc<Mutex<BTreeMap<String, Place>>>;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Service {
     cache: Cache,
     health: Health,
@@ -135,6 +168,11 @@ impl Service {
     }
 }
 
+/// Says it to whoever reads errors; where nobody does there is nobody to tell.
+fn tell(error: impl Display) {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+}
+
 /// What goes wrong behind a call. Details are for the log, not for the caller.
 struct Trouble(anyhow::Error);
 
@@ -146,13 +184,16 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        drop(self.0);
+        tell(examples::words_of(&self.0));
         StatusCode::SERVICE_UNAVAILABLE.into_response()
     }
 }
 
 /// A place, from the cache if it is there. `X-Source` says where it came from.
 async fn read(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, Trouble> {
+    if id.len() > LONGEST_ID {
+        return Ok(StatusCode::URI_TOO_LONG.into_response());
+    }
     let (database, wanted) = (Arc::clone(&service.database), id.clone());
     let load = move || async move {
         let database = database.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,6 +218,9 @@ async fn write(
     Path(id): Path<String>,
     Json(place): Json<Place>,
 ) -> Result<StatusCode, Trouble> {
+    if id.len() > LONGEST_ID {
+        return Ok(StatusCode::URI_TOO_LONG);
+    }
     service.put(&id, place);
     service.cache.delete(&id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -244,32 +288,38 @@ async fn ready(State(service): State<Service>) -> Response {
     (status, Json(told)).into_response()
 }
 
-async fn put_together(arguments: &Arguments) -> anyhow::Result<(Root, Router)> {
-    let tokens = NamedTokens::default();
+fn root(arguments: &Arguments, tokens: &NamedTokens) -> anyhow::Result<Root> {
     let root = Root::builder()
-        .module(modules::instance(&tokens, arguments.backend()?))
-        .module(modules::events(&tokens, EventOptions::default()))
+        .module(modules::instance(tokens, arguments.backend()?))
+        .module(modules::events(tokens, EventOptions::default()))
         .module(modules::cache(
-            &tokens,
+            tokens,
             Namespace::new("places")?,
             CacheOptions::default(),
         ))
-        .module(modules::rate_limit(&tokens, LimiterOptions::default()))
+        .module(modules::rate_limit(tokens, LimiterOptions::default()))
         .module(modules::session(
-            &tokens,
+            tokens,
             Namespace::new("people")?,
             arguments.session_keys()?,
             SessionOptions::default(),
         ))
         .module(modules::health(
-            &tokens,
+            tokens,
             vec![
                 Capability::Cache,
                 Capability::RateLimit,
                 Capability::Session,
             ],
-        ))
-        .build()?;
+        ));
+    Ok(root.build()?)
+}
+
+async fn router(
+    arguments: &Arguments,
+    tokens: &NamedTokens,
+    root: &Root,
+) -> anyhow::Result<Router> {
     let service = Service {
         cache: (*root.get(&tokens.cache).await?).clone(),
         health: (*root.get(&tokens.health).await?).clone(),
@@ -277,9 +327,10 @@ async fn put_together(arguments: &Arguments) -> anyhow::Result<(Root, Router)> {
         password: arguments.password.as_deref().map(Into::into),
     };
     let limiter = (*root.get(&tokens.rate_limit).await?).clone();
-    let proxies = Arc::new(TrustedProxies::new(&arguments.trust_proxy)?);
+    let proxies = Arc::new(TrustedProxies::new(&arguments.trust_proxy).context("--trust-proxy")?);
     let limited = |name: &str, quantity: u64| -> anyhow::Result<_> {
-        let limit = Limit::new(quantity, Duration::from_secs(60))?;
+        let limit = Limit::new(quantity, Duration::from_secs(60));
+        let limit = limit.with_context(|| format!("--{name}-per-minute"))?;
         let (limiter, proxies) = (limiter.clone(), Arc::clone(&proxies));
         let rule = Rule::new(name, limit)?;
         Ok(RateLimitLayer::new(limiter, rule, move |call| {
@@ -287,42 +338,91 @@ async fn put_together(arguments: &Arguments) -> anyhow::Result<(Root, Router)> {
             Some(proxies.client(peer.ip(), &call.headers).subject())
         }))
     };
-    let places = Router::new()
-        .route("/places/{id}", get(read).put(write))
-        .layer(limited("calls", arguments.calls_per_minute)?);
-    let people = Router::new()
-        .route("/login", post(log_in))
-        .layer(limited("logins", arguments.logins_per_minute)?)
+    let (calls, logins) = (
+        limited("calls", arguments.calls_per_minute)?,
+        limited("logins", arguments.logins_per_minute)?,
+    );
+    let cookie = SessionCookie::new().secure(!arguments.plain_http);
+    let sessions = (*root.get(&tokens.session).await?).clone();
+    let sessions = SessionLayer::with_cookie(sessions, cookie)?;
+    // Layers of routes: what is unknown here, path or method, is neither counted nor anybody's.
+    Ok(Router::new()
+        .route("/login", post(log_in).route_layer(logins))
         .route("/me", get(me))
         .route("/logout", post(log_out))
         .route("/everywhere", post(everywhere))
-        .layer(SessionLayer::new(
-            (*root.get(&tokens.session).await?).clone(),
-        ));
-    let router = places
-        .merge(people)
+        .route_layer(sessions)
+        .route("/places/{id}", get(read).put(write).route_layer(calls))
         .route("/health/live", get(|| async { StatusCode::OK }))
         .route("/health/ready", get(ready))
-        .with_state(service);
-    Ok((root, router))
+        .with_state(service))
+}
+
+/// Ends with Ctrl-C, or with what supervisors end a service with. From here on neither kills.
+#[cfg(unix)]
+fn stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ends with Ctrl-C. Where that cannot be waited for it serves until it is killed.
+#[cfg(not(unix))]
+fn stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending().await
+        }
+    })
+}
+
+/// Serves until it is stopped, and then until the calls that are under way have ended or their
+/// time is up.
+async fn listen(arguments: &Arguments, router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(arguments.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let stop = stop().context("signals cannot be waited for")?;
+    writeln!(std::io::stdout(), "listening on {}", listener.local_addr()?)?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let (stopping, stopped) = oneshot::channel();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async {
+        stop.await;
+        // Nobody waits for it if serving has ended already.
+        let _ = stopping.send(());
+    });
+    let is_late = async {
+        match stopped.await {
+            Ok(()) => sleep(Duration::from_secs(arguments.drain_seconds)).await,
+            Err(_) => pending().await,
+        }
+    };
+    tokio::select! {
+        served = serving.into_future() => Ok(served?),
+        () = is_late => {
+            tell("calls that were under way were cut off");
+            Ok(())
+        }
+    }
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let (root, router) = put_together(&arguments).await?;
-    let listener = TcpListener::bind(arguments.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    writeln!(std::io::stdout(), "listening on {}", listener.local_addr()?)?;
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async {
-            // Without a signal to wait for, it serves until it is killed.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-        .await?;
-    root.close(Duration::from_secs(5)).await?;
-    Ok(())
+    arguments.check()?;
+    let tokens = NamedTokens::default();
+    let root = root(&arguments, &tokens)?;
+    let served = match router(&arguments, &tokens, &root).await {
+        Ok(router) => listen(&arguments, router).await,
+        Err(error) => Err(error),
+    };
+    // What was opened is closed, whatever went wrong.
+    let closed = root.close(Duration::from_secs(5)).await;
+    served?;
+    Ok(closed?)
 }
 
 #[tokio::main]
@@ -330,8 +430,7 @@ async fn main() -> ExitCode {
     match serve(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody reads errors there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "error: {}", examples::words_of(&error));
+            tell(examples::words_of(&error));
             ExitCode::from(2)
         }
     }

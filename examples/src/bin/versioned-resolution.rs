@@ -51,7 +51,7 @@ impl Mutation for Shrink {
         ValidationErrors::check(enough, "by", "fleet.empty", "at least one has to stay")
     }
 
-    fn apply(&self, fleet: &Fleet) -> Result<Applied<Fleet>, MutationError> {
+    fn apply(self, fleet: Fleet) -> Result<Applied<Fleet>, MutationError> {
         let machines = fleet.machines.saturating_sub(self.by);
         let change = Change::modified("machines", fleet.machines, machines);
         Ok(Applied::new(Fleet { machines }).change(change))

@@ -123,15 +123,15 @@ impl Mutation for Publish {
         )
     }
 
-    fn apply(&self, now: &Workflow) -> Result<Applied<Workflow>, MutationError> {
-        let steps = self.steps.clone();
+    fn apply(self, now: Workflow) -> Result<Applied<Workflow>, MutationError> {
+        let steps = self.steps;
         let notice = Notice {
             audience: "everybody".to_owned(),
             steps: steps.len(),
         };
         let gone = now.steps.iter().filter(|step| !steps.contains(step));
         let dropped: Vec<String> = gone.cloned().collect();
-        let change = Change::modified("steps", now.steps.clone(), steps.clone());
+        let change = Change::modified("steps", now.steps, steps.clone());
         let applied = Applied::new(Workflow { steps })
             .change(change)
             .side_effect(notice.effect("mail.send", "tell people about the new steps")?);

@@ -71,7 +71,7 @@ impl Mutation for RaiseQuota {
         ValidationErrors::check(after <= 10_000, "by", "range", "at most 10 000 in all")
     }
 
-    fn apply(&self, quota: &Quota) -> Result<Applied<Quota>, MutationError> {
+    fn apply(self, quota: Quota) -> Result<Applied<Quota>, MutationError> {
         let limit = quota.limit.saturating_add(self.by);
         let change = Change::modified("limit", quota.limit, limit);
         Ok(Applied::new(Quota { limit }).change(change))

@@ -122,7 +122,7 @@ impl<const CRITICAL: bool> Mutation for Disguised<CRITICAL> {
         Ok(())
     }
 
-    fn apply(&self, _: &Quota) -> Result<Applied<Quota>, MutationError> {
+    fn apply(self, _: Quota) -> Result<Applied<Quota>, MutationError> {
         Ok(Applied::new(Quota::of(self.by)))
     }
 }

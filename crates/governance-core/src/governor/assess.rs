@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{ExecutionOutcome, Governor, GovernorError, OnStale, TooLarge, update::Call};
+use super::{
+    ExecutionOutcome, Governor, GovernorError, OnStale, TooLarge, prepared::Decoded, update::Call,
+};
 use crate::{
     approval::{ExecutorRule, Verdict},
     context::Context,
@@ -22,6 +24,8 @@ use crate::{
 /// A state with its version, decoded.
 pub(super) struct Loaded {
     pub(super) version: StateVersion,
+    /// What it was decoded from.
+    pub(super) body: Option<Bytes>,
     pub(super) state: AnyState,
 }
 
@@ -144,7 +148,7 @@ impl Governor {
         let call = self
             .admit(by.into(), Operation::DryRun, Some(&scope), Some(&request))
             .await?;
-        let assessment = self.assess(&request, &call, on_stale).await?;
+        let assessment = self.assess(&request, &call, on_stale, None).await?;
         let after = assessment.draft.finish();
         Ok(DryRun {
             known: request.decisions().len(),
@@ -162,6 +166,7 @@ impl Governor {
         request: &Arc<MutationRequest>,
         call: &Call,
         on_stale: OnStale,
+        prepared: Option<Decoded>,
     ) -> Result<Assessment, GovernorError> {
         let now = self.now().await?;
         let mut draft = request.draft(call.act(now));
@@ -173,9 +178,13 @@ impl Governor {
                 problem,
             })?;
         check_executor(request, call, request.round().rules().executor_rule())?;
-        let mutation = self.stored_mutation(request)?;
+        // One that was prepared here has told its intent from the same bytes.
+        let (mutation, known) = match prepared.and_then(|p| p.of(request.proposal().payload())) {
+            Some((mutation, state)) => (mutation, Some(state)),
+            None => (self.stored_mutation(request)?, None),
+        };
         let loaded = self
-            .load_state(request.proposal().scope(), &*mutation)
+            .load_state(request.proposal().scope(), &*mutation, known)
             .await?;
         let approved_for = request.approved_version();
         let current = loaded.version;
@@ -225,7 +234,7 @@ impl Governor {
         let executor = judgement.judgement.rules().executor_rule();
         check_executor(request, call, executor)?;
         let applied = match mutation.validate(&loaded.state) {
-            Ok(()) => mutation.apply(&loaded.state).map_err(|error| Failure {
+            Ok(()) => mutation.apply(loaded.state).map_err(|error| Failure {
                 code: error.code,
                 message: error.message,
                 retryable: error.retryable,
@@ -329,21 +338,27 @@ impl Governor {
         Ok(mutation)
     }
 
+    /// The state as it is now. It is not decoded again where it is the one that is known.
     pub(super) async fn load_state(
         &self,
         scope: &Scope,
         mutation: &dyn DynMutation,
+        known: Option<Loaded>,
     ) -> Result<Loaded, GovernorError> {
         let snapshot = self.parts.store.load(scope).await?;
         let state =
-            mutation
-                .state(snapshot.body.as_ref())
-                .map_err(|source| GovernorError::Payload {
-                    what: "state",
-                    source,
-                })?;
+            match known {
+                Some(known) if known.body == snapshot.body => known.state,
+                _ => mutation.state(snapshot.body.as_ref()).map_err(|source| {
+                    GovernorError::Payload {
+                        what: "state",
+                        source,
+                    }
+                })?,
+            };
         Ok(Loaded {
             version: snapshot.version,
+            body: snapshot.body,
             state,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Governor, Limits, Parts};
+use super::{Governor, Limits, Parts, prepared::Prepared};
 use crate::{
     ids::{TenantId, json_is_canonical},
     mutation::{Mutation, Registry, RegistryError},
@@ -193,6 +193,7 @@ impl GovernorBuilder {
             limits: self.limits,
             time_to_live: self.time_to_live,
             attempts: self.attempts,
+            prepared: Prepared::new(),
         };
         Ok(Governor {
             parts: Arc::new(parts),

@@ -164,7 +164,8 @@ impl Governor {
                 return Ok(ExecutionReport::replayed(request, call));
             }
             doubt.settle(request.revision());
-            let assessment = match self.assess(&request, call, on_stale).await {
+            let prepared = self.parts.prepared.take(&id);
+            let assessment = match self.assess(&request, call, on_stale, prepared).await {
                 Ok(assessment) => assessment,
                 Err(GovernorError::Request(refused)) => {
                     return Err(self.refused(&request, refused).await);

@@ -12,6 +12,7 @@ mod explain;
 mod lifecycle;
 mod limits;
 mod people;
+mod prepared;
 mod read;
 mod submit;
 mod tick;
@@ -28,6 +29,8 @@ pub use explain::{CannotDecide, Explanation, Reachability, RequirementExplanatio
 pub use limits::{Limits, TooLarge};
 pub use submit::{Submission, SubmissionOutcome, SubmitOptions};
 pub use tick::{TickItem, TickOutcome, TickReport};
+
+use prepared::Prepared;
 
 use crate::{
     ids::TenantId,
@@ -70,6 +73,7 @@ struct Parts {
     limits: Limits,
     time_to_live: Option<Duration>,
     attempts: u32,
+    prepared: Prepared,
 }
 
 impl Governor {

@@ -4,13 +4,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Governor, GovernorError, TooLarge,
+    prepared::Decoded,
     update::{Call, Doubt},
 };
 use crate::{
     context::{Context, Reason},
     decision::{DecisionKind, DenialReason, Lifecycle, PolicyEvent, PolicyPhase, RejectionCause},
     ids::{ActorId, IdempotencyKey, RequestId, StateId, Timestamp},
-    mutation::{DynMutation, Mutation},
+    mutation::{DynMutation, Mutation, UpgradeError},
     policy::PolicySubject,
     request::{MutationRequest, Payload, Proposal, Scope},
     status::Status,
@@ -233,16 +234,30 @@ impl Governor {
             }
         })?;
         TooLarge::check("payload", payload.body().len(), self.parts.limits.payload)?;
-        // What nobody can read would be found out at the execution, after all the approvals.
-        Payload::decode_body::<M>(payload.body()).map_err(|source| GovernorError::Payload {
-            what: "payload",
-            source,
-        })?;
+        // From here on it is about what is stored, not about what was handed in: policies judge
+        // what is going to run. What nobody can read would else be found out at the execution,
+        // after all the approvals.
+        drop(mutation);
+        let mutation = self.read_back(&payload)?;
         let call = self
             .admit(context, Operation::Submit, Some(&scope), None)
             .await?;
-        self.submit_dyn(call, scope, payload, &mutation, options)
+        self.submit_dyn(call, scope, payload, mutation, options)
             .await
+    }
+
+    fn read_back(&self, payload: &Payload) -> Result<Box<dyn DynMutation>, GovernorError> {
+        match self.parts.registry.decode(payload) {
+            Some(Ok(mutation)) => Ok(mutation),
+            Some(Err(UpgradeError::Payload(source))) => Err(GovernorError::Payload {
+                what: "payload",
+                source,
+            }),
+            Some(Err(error)) => Err(error.into()),
+            None => Err(GovernorError::UnknownMutation {
+                mutation: payload.mutation().to_string(),
+            }),
+        }
     }
 
     /// How often policies are asked about one submission while they amend it.
@@ -253,7 +268,7 @@ impl Governor {
         call: Call,
         scope: Scope,
         payload: Payload,
-        mutation: &dyn DynMutation,
+        mutation: Box<dyn DynMutation>,
         options: SubmitOptions,
     ) -> Result<Submission, GovernorError> {
         let key = match (options.idempotency_key, call.context.operation) {
@@ -268,7 +283,7 @@ impl Governor {
         let mut intent = mutation.intent()?;
         GovernorError::check_nesting("intent", intent.metadata().values())?;
         self.check_metadata(intent.metadata())?;
-        let loaded = self.load_state(&scope, mutation).await?;
+        let loaded = self.load_state(&scope, &*mutation, None).await?;
         mutation
             .validate(&loaded.state)
             .map_err(GovernorError::Invalid)?;
@@ -315,8 +330,8 @@ impl Governor {
         };
         let id = self.parts.ids.request_id(now, scope.slot());
         let parties = self.parties(options.parties, &call).await?;
-        let mut proposal =
-            Proposal::new(id, scope, payload, intent, loaded.version, &act).with_parties(parties);
+        let mut proposal = Proposal::new(id, scope, payload.clone(), intent, loaded.version, &act)
+            .with_parties(parties);
         if let Some(key) = key {
             proposal = proposal.with_idempotency_key(key);
         }
@@ -326,7 +341,18 @@ impl Governor {
             proposal, &judgement, deadline, &act,
         )?);
         self.check_document(&request)?;
-        self.create(request, &call).await
+        let submission = self.create(request, &call).await?;
+        if !submission.replayed && !submission.request.status().is_terminal() {
+            self.parts.prepared.keep(
+                id,
+                Decoded {
+                    payload,
+                    mutation,
+                    state: loaded,
+                },
+            );
+        }
+        Ok(submission)
     }
 
     /// Those who share in a change beside the caller. Whoever owns an account that asks or shares

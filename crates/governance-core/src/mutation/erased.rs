@@ -27,7 +27,8 @@ pub(crate) trait DynMutation: Send + Sync {
     fn intent(&self) -> Result<Intent, InvalidName>;
     fn state(&self, body: Option<&Bytes>) -> Result<AnyState, PayloadError>;
     fn validate(&self, state: &AnyState) -> Result<(), ValidationErrors>;
-    fn apply(&self, state: &AnyState) -> Result<AppliedBody, MutationError>;
+    /// Mutation and state are used up.
+    fn apply(self: Box<Self>, state: AnyState) -> Result<AppliedBody, MutationError>;
 }
 
 /// A decoded state; `None` where there is none and its type has no value for that.
@@ -54,15 +55,15 @@ impl<M: Mutation> DynMutation for M {
         Mutation::validate(self, typed::<M>(state)?)
     }
 
-    fn apply(&self, state: &AnyState) -> Result<AppliedBody, MutationError> {
-        let state = typed::<M>(state).map_err(|absent| {
+    fn apply(self: Box<Self>, state: AnyState) -> Result<AppliedBody, MutationError> {
+        let state = owned::<M>(state).map_err(|absent| {
             MutationError::new(Label::literal("state.absent"), absent.to_string())
         })?;
         let Applied {
             state,
             changes,
             side_effects,
-        } = Mutation::apply(self, state)?;
+        } = Mutation::apply(*self, state)?;
         let failed = |code, error: PayloadError| {
             let cause = error.source().map(ToString::to_string);
             let message = [error.to_string(), cause.unwrap_or_default()].join(": ");
@@ -88,11 +89,18 @@ fn typed<M: Mutation>(state: &AnyState) -> Result<&M::State, ValidationErrors> {
     state
         .as_deref()
         .and_then(|state| (state as &dyn Any).downcast_ref())
-        .ok_or_else(|| {
-            ValidationErrors::new(
-                "state",
-                "state.absent",
-                format!("there is no such {}", M::State::TYPE),
-            )
-        })
+        .ok_or_else(absent::<M>)
+}
+
+fn owned<M: Mutation>(state: AnyState) -> Result<M::State, ValidationErrors> {
+    let state = state.and_then(|state| (state as Box<dyn Any>).downcast().ok());
+    state.map(|state| *state).ok_or_else(absent::<M>)
+}
+
+fn absent<M: Mutation>() -> ValidationErrors {
+    ValidationErrors::new(
+        "state",
+        "state.absent",
+        format!("there is no such {}", M::State::TYPE),
+    )
 }

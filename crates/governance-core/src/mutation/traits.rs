@@ -53,7 +53,7 @@ use crate::{
 ///             "the new limit does not fit")
 ///     }
 ///
-///     fn apply(&self, quota: &Quota) -> Result<Applied<Quota>, MutationError> {
+///     fn apply(self, quota: Quota) -> Result<Applied<Quota>, MutationError> {
 ///         let limit = quota.limit.saturating_add(self.by);
 ///         Ok(Applied::new(Quota { limit }).change(Change::modified("limit", quota.limit, limit)))
 ///     }
@@ -129,11 +129,15 @@ pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The new state, what changed, and what has to happen elsewhere. A mutation that ends the
     /// state says so with [`Applied::deleted`].
     ///
+    /// Both are given away: what is kept of them need not be cloned. It has to depend on them
+    /// alone, as it may be asked again, about the same or another state, before one of its answers
+    /// is stored.
+    ///
     /// # Errors
     ///
     /// [`MutationError`]; the request is then failed, not rejected, and can be retried if the
     /// error says so.
-    fn apply(&self, state: &Self::State) -> Result<Applied<Self::State>, MutationError>;
+    fn apply(self, state: Self::State) -> Result<Applied<Self::State>, MutationError>;
 }
 
 /// A stored body that cannot be read by this version of the code.

@@ -1,6 +1,8 @@
 //! Asks policies and comes to one answer.
 
-use std::{borrow::Cow, collections::BTreeMap, pin::Pin, time::Duration};
+use std::{
+    borrow::Cow, collections::BTreeMap, future::poll_fn, pin::Pin, task::Poll, time::Duration,
+};
 
 use super::{
     Amendment, Policy, PolicyDecision, PolicySubject, PolicyTree, decision::Answer, tree::Node,
@@ -152,15 +154,7 @@ async fn ask(
     subject: &PolicySubject<'_>,
     deadline: Duration,
 ) -> Result<Ruling, Conflicted> {
-    let name = match node {
-        Node::Policy(policy) => policy.name(),
-        Node::AllOf(name, _) | Node::AnyOf(name, _) | Node::Priority(name, _) => name,
-    };
-    let path = if path.is_empty() {
-        Cow::Borrowed(name)
-    } else {
-        Cow::Owned([path, "/", name].concat())
-    };
+    let path = path_of(node, path);
     match node {
         Node::Policy(policy) => Ok(ask_one(&**policy, path.into_owned(), subject, deadline).await),
         Node::AllOf(_, parts) => {
@@ -175,7 +169,47 @@ async fn ask(
     }
 }
 
-type Answered<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// Asks a part of a composition.
+async fn ask_part(
+    part: &Node,
+    path: &str,
+    subject: &PolicySubject<'_>,
+    deadline: Duration,
+) -> Result<Ruling, Conflicted> {
+    match part {
+        Node::Policy(policy) => {
+            let path = path_of(part, path).into_owned();
+            Ok(ask_one(&**policy, path, subject, deadline).await)
+        }
+        Node::AllOf(..) | Node::AnyOf(..) | Node::Priority(..) => {
+            ask_composition(part, path, subject, deadline).await
+        }
+    }
+}
+
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Ruling, Conflicted>> + Send + 'a>>;
+
+/// A composition within another. Boxed, as there is no bound to how deep they go.
+fn ask_composition<'a>(
+    node: &'a Node,
+    path: &'a str,
+    subject: &'a PolicySubject<'_>,
+    deadline: Duration,
+) -> Asked<'a> {
+    Box::pin(ask(node, path, subject, deadline))
+}
+
+fn path_of<'a>(node: &'a Node, path: &str) -> Cow<'a, str> {
+    let name = match node {
+        Node::Policy(policy) => policy.name(),
+        Node::AllOf(name, _) | Node::AnyOf(name, _) | Node::Priority(name, _) => name,
+    };
+    if path.is_empty() {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned([path, "/", name].concat())
+    }
+}
 
 /// What the parts of a composition said.
 struct Answers {
@@ -200,59 +234,55 @@ impl Answers {
     }
 }
 
-/// All answers. The future is boxed because compositions have compositions as parts.
-fn ask_all<'a>(
-    parts: &'a [Node],
-    path: &'a str,
-    subject: &'a PolicySubject<'_>,
+/// All answers.
+async fn ask_all(
+    parts: &[Node],
+    path: &str,
+    subject: &PolicySubject<'_>,
     deadline: Duration,
-) -> Answered<'a, Answers> {
-    Box::pin(async move {
-        let mut answers = Answers {
-            rulings: Vec::with_capacity(parts.len()),
-            unsettled: None,
+) -> Answers {
+    let mut answers = Answers {
+        rulings: Vec::with_capacity(parts.len()),
+        unsettled: None,
+    };
+    for part in parts {
+        let ruling = match ask_part(part, path, subject, deadline).await {
+            Ok(ruling) => ruling,
+            Err(Conflicted { conflict, records }) => {
+                answers.unsettled.get_or_insert(conflict);
+                Ruling::undecided(records)
+            }
         };
-        for part in parts {
-            let ruling = match ask(part, path, subject, deadline).await {
-                Ok(ruling) => ruling,
-                Err(Conflicted { conflict, records }) => {
-                    answers.unsettled.get_or_insert(conflict);
-                    Ruling::undecided(records)
-                }
-            };
-            answers.rulings.push(ruling);
-        }
-        answers
-    })
+        answers.rulings.push(ruling);
+    }
+    answers
 }
 
 /// The first answer that is one.
-fn ask_in_turn<'a>(
-    parts: &'a [Node],
-    path: &'a str,
-    subject: &'a PolicySubject<'_>,
+async fn ask_in_turn(
+    parts: &[Node],
+    path: &str,
+    subject: &PolicySubject<'_>,
     deadline: Duration,
-) -> Answered<'a, Result<Ruling, Conflicted>> {
-    Box::pin(async move {
-        let mut asked = Ruling::nothing();
-        for part in parts {
-            let mut answer = match ask(part, path, subject, deadline).await {
-                Ok(answer) => answer,
-                Err(mut conflicted) => {
-                    asked.records.append(&mut conflicted.records);
-                    conflicted.records = asked.records;
-                    return Err(conflicted);
-                }
-            };
-            let decisive = answer.answer != PolicyAnswer::Abstained;
-            asked.records.append(&mut answer.records);
-            if decisive {
-                answer.records = asked.records;
-                return Ok(answer);
+) -> Result<Ruling, Conflicted> {
+    let mut asked = Ruling::nothing();
+    for part in parts {
+        let mut answer = match ask_part(part, path, subject, deadline).await {
+            Ok(answer) => answer,
+            Err(mut conflicted) => {
+                asked.records.append(&mut conflicted.records);
+                conflicted.records = asked.records;
+                return Err(conflicted);
             }
+        };
+        let decisive = answer.answer != PolicyAnswer::Abstained;
+        asked.records.append(&mut answer.records);
+        if decisive {
+            answer.records = asked.records;
+            return Ok(answer);
         }
-        Ok(asked)
-    })
+    }
+    Ok(asked)
 }
 
 async fn ask_one(
@@ -273,14 +303,14 @@ async fn ask_one(
             metadata: crate::context::Metadata::new(),
         }
     };
-    let (decision, faulted) = match tokio::time::timeout(deadline, policy.evaluate(subject)).await {
+    let (decision, faulted) = match within(deadline, policy.evaluate(subject)).await {
         Ok(Ok(decision)) if decision.metadata.values().any(is_too_deep) => {
             let problem = "its data is nested too deeply";
             (fault("policy.fault", problem.to_owned()), true)
         }
         Ok(Ok(decision)) => (decision, false),
         Ok(Err(error)) => (fault("policy.fault", bounded(&error.to_string())), true),
-        Err(_) => (
+        Err(Elapsed) => (
             fault("policy.timeout", format!("no answer within {deadline:?}")),
             true,
         ),
@@ -316,6 +346,27 @@ async fn ask_one(
             decisive: answer != PolicyAnswer::Abstained,
             metadata: decision.metadata,
         }],
+    }
+}
+
+struct Elapsed;
+
+/// The answer, if it comes in time. No timer is started for one that is there at once, as most are.
+async fn within<T>(
+    deadline: Duration,
+    mut answer: Pin<Box<dyn Future<Output = T> + Send + '_>>,
+) -> Result<T, Elapsed> {
+    let at_once = poll_fn(|context| {
+        Poll::Ready(match answer.as_mut().poll(context) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        })
+    });
+    match at_once.await {
+        Some(answer) => Ok(answer),
+        None => tokio::time::timeout(deadline, answer)
+            .await
+            .map_err(|_| Elapsed),
     }
 }
 

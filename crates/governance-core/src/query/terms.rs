@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use smallvec::SmallVec;
+
 use crate::{
     approval::Selector,
     decision::{ApprovalEvent, DecisionCategory, DecisionKind},
@@ -278,9 +280,18 @@ impl fmt::Debug for Term {
 
 /// The terms of one request, sorted, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Terms(Vec<Term>);
+pub struct Terms(List);
+
+/// As many as most requests that change have, without an allocation.
+type List = SmallVec<[Term; 12]>;
 
 impl Terms {
+    fn of(mut terms: List) -> Self {
+        terms.sort_unstable();
+        terms.dedup();
+        Self(terms)
+    }
+
     /// The terms, by dimension and value.
     pub fn iter(&self) -> std::slice::Iter<'_, Term> {
         self.0.iter()
@@ -288,13 +299,13 @@ impl Terms {
 
     /// How many there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there are none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -326,10 +337,7 @@ impl Terms {
 
 impl FromIterator<Term> for Terms {
     fn from_iter<I: IntoIterator<Item = Term>>(terms: I) -> Self {
-        let mut terms: Vec<Term> = terms.into_iter().collect();
-        terms.sort_unstable();
-        terms.dedup();
-        Self(terms)
+        Self::of(terms.into_iter().collect())
     }
 }
 
@@ -349,22 +357,22 @@ impl<'a> IntoIterator for &'a Terms {
 /// still deny. Whoever can decide matches one of them; not everybody who does can decide.
 #[must_use]
 pub fn terms(request: &MutationRequest) -> Terms {
-    let mut terms = Vec::with_capacity(24);
+    let mut terms = List::with_capacity(24);
     lasting(request, &mut terms);
     passing(request, &mut terms);
-    terms.into_iter().collect()
+    Terms::of(terms)
 }
 
 /// Those of the [`terms`] of a request that other forms of it may lack. All others come from its
 /// proposal, so a write that replaces one form by the next need not look at them.
 #[must_use]
 pub fn passing_terms(request: &MutationRequest) -> Terms {
-    let mut terms = Vec::with_capacity(12);
+    let mut terms = List::new();
     passing(request, &mut terms);
-    terms.into_iter().collect()
+    Terms::of(terms)
 }
 
-fn lasting(request: &MutationRequest, terms: &mut Vec<Term>) {
+fn lasting(request: &MutationRequest, terms: &mut List) {
     let proposal = request.proposal();
     let (scope, intent) = (proposal.scope(), proposal.intent());
     terms.push(Term::new(Dimension::Tenant, &scope.tenant));
@@ -387,7 +395,7 @@ fn lasting(request: &MutationRequest, terms: &mut Vec<Term>) {
     }
 }
 
-fn passing(request: &MutationRequest, terms: &mut Vec<Term>) {
+fn passing(request: &MutationRequest, terms: &mut List) {
     terms.push(Term::fixed(Dimension::Status, request.status().as_str()));
     let reasons = request.pending_reasons().iter();
     terms.extend(reasons.map(|r| Term::fixed(Dimension::PendingReason, r.as_str())));
@@ -417,7 +425,7 @@ pub(super) const fn is_vote(kind: &DecisionKind) -> bool {
     )
 }
 
-fn open_terms(selector: &Selector, terms: &mut Vec<Term>) {
+fn open_terms(selector: &Selector, terms: &mut List) {
     match selector {
         Selector::Actor(id) => terms.push(Term::new(Dimension::OpenActor, id)),
         Selector::Role(role) => terms.push(Term::new(Dimension::OpenRole, role)),

@@ -45,6 +45,11 @@ impl Known {
         *self.satisfied.get_or_init(work_out)
     }
 
+    /// Takes note that the approvals that are required are there.
+    pub(super) fn is_satisfied(&mut self) {
+        self.satisfied = OnceLock::from(true);
+    }
+
     /// The footprint, counted at most once for each form of a request.
     pub(super) fn footprint(&self, count: impl FnOnce() -> usize) -> usize {
         *self.footprint.get_or_init(count)

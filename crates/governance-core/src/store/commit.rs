@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use super::{StoreError, Written};
 use crate::{
@@ -38,7 +39,7 @@ pub struct StateWrite {
 /// state, all of the same slot.
 #[derive(Debug, Clone, Default)]
 pub struct Commit {
-    requests: Vec<RequestWrite>,
+    requests: SmallVec<[RequestWrite; 1]>,
     state: Option<StateWrite>,
 }
 
@@ -50,7 +51,7 @@ impl Commit {
     #[must_use]
     pub fn of(request: Arc<MutationRequest>, expected: Revision) -> Self {
         Self {
-            requests: vec![RequestWrite { request, expected }],
+            requests: smallvec![RequestWrite { request, expected }],
             state: None,
         }
     }

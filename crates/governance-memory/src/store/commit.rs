@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use governance_core::{Commit, GovernedCommit, StoreError, Written};
+use smallvec::SmallVec;
 
 use crate::{MemoryStore, inner::Prepared};
 
@@ -9,7 +10,7 @@ use crate::{MemoryStore, inner::Prepared};
 impl GovernedCommit for MemoryStore {
     async fn commit(&self, commit: &Commit) -> Result<Written, StoreError> {
         commit.check()?;
-        let requests: Vec<_> = commit
+        let requests: SmallVec<[_; 1]> = commit
             .requests()
             .iter()
             .map(|write| {

@@ -102,14 +102,15 @@ impl Events {
     ///
     /// One; one more when the answer was lost.
     pub async fn publish(&self, topic: &Namespace, event: &Event) -> Result<Published, EventError> {
-        let started = self.0.clock.now();
+        let listens = self.0.observer.listens();
+        let started = listens.then(|| self.0.clock.now());
         let result = self.0.publish(topic, event).await;
         let outcome = match &result {
             Ok(_) => "published",
             Err(error) => error.code(),
         };
-        let duration = self.0.clock.now().saturating_since(started);
-        self.0.observe(topic, "publish", outcome, Some(duration));
+        let duration = started.map(|started| self.0.clock.now().saturating_since(started));
+        self.0.observe(topic, "publish", outcome, duration);
         result
     }
 

@@ -35,7 +35,8 @@ pub(super) struct Asked<'a> {
     target: &'a Target,
     ttl: Duration,
     renews: bool,
-    since: Timestamp,
+    /// When it began, where somebody wants to know.
+    since: Option<Timestamp>,
 }
 
 impl<'a> Asked<'a> {
@@ -50,7 +51,7 @@ impl<'a> Asked<'a> {
             target,
             ttl,
             renews,
-            since: inner.clock.now(),
+            since: inner.started(),
         }
     }
 
@@ -116,9 +117,10 @@ impl<'a> Asked<'a> {
     }
 
     fn begin(&self) -> Result<(Hold, Pending), LockError> {
+        let token = Token::random(&*self.inner.entropy);
         let hold = Hold {
             target: self.target.clone(),
-            token: Token::random(&*self.inner.entropy)?,
+            token: token.inspect_err(|error| self.tell(error.code()))?,
             ttl: self.ttl,
         };
         let inner = self.inner;

@@ -142,7 +142,11 @@ impl Guard {
     ///
     /// One.
     pub async fn extend(&self, ttl: Duration) -> Result<Extended, LockError> {
-        check_ttl("ttl", ttl)?;
+        if let Err(error) = check_ttl("ttl", ttl) {
+            let (inner, error) = (&self.shared.inner, LockError::from(error));
+            inner.tell(Capability::Lock, "extend", error.code(), None);
+            return Err(error);
+        }
         Ok(self.shared.extend(ttl).await?)
     }
 
@@ -161,18 +165,19 @@ impl Guard {
     ///
     /// One.
     pub async fn release(mut self) -> Result<Released, LockError> {
-        self.shared.state.send_replace(State::Ended);
+        self.shared.end();
         let inner = &self.shared.inner;
         match inner.store.release(&self.shared.hold).await {
             Ok(released) => {
-                inner.tell(Capability::Lock, "release", released.as_str(), self.since);
+                let since = Some(self.since);
+                inner.tell(Capability::Lock, "release", released.as_str(), since);
                 if let Some(pending) = self.pending.take() {
                     pending.defuse();
                 }
                 Ok(released)
             }
             Err(error) => {
-                inner.tell_failure(Capability::Lock, "release", &error, self.since);
+                inner.tell_failure(Capability::Lock, "release", &error, Some(self.since));
                 Err(error.into())
             }
         }
@@ -181,7 +186,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.shared.state.send_replace(State::Ended);
+        self.shared.end();
     }
 }
 
@@ -208,6 +213,12 @@ impl Shared {
         }
     }
 
+    /// Ended for good. Who listens is told once.
+    fn end(&self) {
+        self.state
+            .send_if_modified(|state| std::mem::replace(state, State::Ended) != State::Ended);
+    }
+
     /// Lost for good, unless it was ended before.
     fn lose(&self) {
         self.state.send_if_modified(|state| {
@@ -224,7 +235,8 @@ impl Shared {
         if self.remaining().is_zero() {
             // The backend may still have it, but whoever watched this guard was told otherwise.
             self.lose();
-            self.inner.tell(Capability::Lock, "extend", "lost", asked);
+            let since = Some(asked);
+            self.inner.tell(Capability::Lock, "extend", "lost", since);
             return Ok(Extended::Lost);
         }
         let hold = Hold {
@@ -232,21 +244,20 @@ impl Shared {
             ..self.hold.clone()
         };
         let extended = self.inner.store.extend(&hold).await;
-        match &extended {
+        let outcome = match &extended {
             Ok(Extended::Extended) => {
                 let until = self.inner.valid_until(asked, ttl);
                 self.valid_until.store(until.as_micros(), Ordering::Release);
-                self.inner
-                    .tell(Capability::Lock, "extend", "extended", asked);
+                "extended"
             }
             Ok(Extended::Lost) => {
                 self.lose();
-                self.inner.tell(Capability::Lock, "extend", "lost", asked);
+                "lost"
             }
-            Err(error) => self
-                .inner
-                .tell(Capability::Lock, "extend", error.code(), asked),
-        }
+            Err(error) => error.code(),
+        };
+        let since = Some(asked);
+        self.inner.tell(Capability::Lock, "extend", outcome, since);
         extended
     }
 }

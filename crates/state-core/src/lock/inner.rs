@@ -45,19 +45,27 @@ impl Inner {
         whole / 2 + whole * u32::from(byte[0]) / 512
     }
 
+    /// The time a call began, where somebody wants to know how long it took.
+    pub(super) fn started(&self) -> Option<Timestamp> {
+        self.observer.listens().then(|| self.clock.now())
+    }
+
     pub(super) fn tell(
         &self,
         capability: Capability,
         operation: &'static str,
         outcome: &'static str,
-        since: Timestamp,
+        since: Option<Timestamp>,
     ) {
+        if !self.observer.listens() {
+            return;
+        }
         self.observer.operation(&Observation {
             capability,
             operation,
             outcome,
             namespace: "",
-            duration: Some(self.clock.now().saturating_since(since)),
+            duration: since.map(|since| self.clock.now().saturating_since(since)),
         });
     }
 
@@ -66,7 +74,7 @@ impl Inner {
         capability: Capability,
         operation: &'static str,
         error: &BackendError,
-        since: Timestamp,
+        since: Option<Timestamp>,
     ) {
         self.tell(capability, operation, error.code(), since);
     }

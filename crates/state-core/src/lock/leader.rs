@@ -216,7 +216,7 @@ async fn run(
                     failures = 0;
                     shared.set_valid_until(inner.valid_until(asked, shared.hold.ttl));
                     if set(&states, Leadership::Leader { term: fence }) {
-                        inner.tell(Capability::Leader, "campaign", "elected", asked);
+                        inner.tell(Capability::Leader, "campaign", "elected", Some(asked));
                     }
                     Pause::Until(asked.saturating_add(inner.jittered(shared.renew)))
                 }
@@ -224,13 +224,13 @@ async fn run(
                     failures = 0;
                     shared.set_valid_until(Timestamp::default());
                     if set(&states, Leadership::Follower) {
-                        inner.tell(Capability::Leader, "campaign", "following", asked);
+                        inner.tell(Capability::Leader, "campaign", "following", Some(asked));
                     }
                     Pause::Bell(remaining.max(inner.options.retry_min).min(inner.options.retry_max))
                 }
                 Err(error) => {
                     if failures == 0 {
-                        inner.tell(Capability::Leader, "campaign", error.code(), asked);
+                        inner.tell(Capability::Leader, "campaign", error.code(), Some(asked));
                     }
                     failures += 1;
                     Pause::Until(inner.clock.now().saturating_add(inner.pause(failures)))
@@ -255,7 +255,7 @@ async fn run(
     shared.set_valid_until(Timestamp::default());
     set(&states, Leadership::Follower);
     // An attempt that was broken off may have been granted.
-    let asked = inner.clock.now();
+    let asked = inner.started();
     let released = inner.store.release(&shared.hold).await;
     let outcome = match &released {
         Ok(released) => released.as_str(),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     clock::{Clock, MonotonicClock},
     entropy::{Entropy, OsEntropy},
+    error::Classified as _,
     lock::{
         Campaign, Fence, Guard, GuardedSet, GuardedValue, LeaderOptions, LockError, LockOptions,
         LockStore, Mode, Realm, Target,
@@ -16,7 +17,7 @@ use crate::{
         releaser::Releaser,
         turns::Turns,
     },
-    observe::{NoObserver, Observer},
+    observe::{Capability, NoObserver, Observer},
 };
 
 /// Locks on a backend. A clone is a handle to the same.
@@ -170,10 +171,27 @@ impl Locks {
         value: impl Into<Bytes>,
         ttl: Duration,
     ) -> Result<GuardedSet, LockError> {
+        let since = self.0.started();
+        let stored = self.try_guarded_set(name, fence, value.into(), ttl).await;
+        let outcome = match &stored {
+            Ok(GuardedSet::Stored) => "stored",
+            Ok(GuardedSet::Fenced { .. }) => "fenced",
+            Err(error) => error.code(),
+        };
+        self.0.tell(Capability::Lock, "guarded_set", outcome, since);
+        stored
+    }
+
+    async fn try_guarded_set(
+        &self,
+        name: &str,
+        fence: Fence,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<GuardedSet, LockError> {
         check_ttl("ttl", ttl)?;
         let target = Target::one(Realm::Lock, Mode::Exclusive, name)?;
-        let stored = self.0.store.guarded_set(&target, fence, value.into(), ttl);
-        Ok(stored.await?)
+        Ok(self.0.store.guarded_set(&target, fence, value, ttl).await?)
     }
 
     /// Reads the value under the name of a lock.
@@ -190,6 +208,18 @@ impl Locks {
     ///
     /// One.
     pub async fn guarded_get(&self, name: &str) -> Result<Option<GuardedValue>, LockError> {
+        let since = self.0.started();
+        let found = self.try_guarded_get(name).await;
+        let outcome = match &found {
+            Ok(Some(_)) => "found",
+            Ok(None) => "absent",
+            Err(error) => error.code(),
+        };
+        self.0.tell(Capability::Lock, "guarded_get", outcome, since);
+        found
+    }
+
+    async fn try_guarded_get(&self, name: &str) -> Result<Option<GuardedValue>, LockError> {
         let target = Target::one(Realm::Lock, Mode::Exclusive, name)?;
         Ok(self.0.store.guarded_get(&target).await?)
     }

@@ -54,7 +54,7 @@ async fn give_back(
     observer: Arc<dyn Observer>,
 ) {
     while let Some(hold) = dropped.recv().await {
-        let since = clock.now();
+        let since = observer.listens().then(|| clock.now());
         let outcome = match store.release(&hold).await {
             Ok(released) => released.as_str(),
             // It expires by itself.
@@ -65,7 +65,7 @@ async fn give_back(
             operation: "drop",
             outcome,
             namespace: "",
-            duration: Some(clock.now().saturating_since(since)),
+            duration: since.map(|since| clock.now().saturating_since(since)),
         });
     }
 }

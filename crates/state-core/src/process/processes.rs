@@ -94,7 +94,7 @@ impl Processes {
         let created = self
             .settled(since, || self.0.store.create(&new, operation))
             .await;
-        self.tell("create", since, &created, |created| match created {
+        self.tell("create", Some(since), &created, |created| match created {
             Created::Created { .. } => "created",
             Created::Exists { .. } => "exists",
             Created::AlreadyApplied { .. } => "already_applied",
@@ -122,7 +122,7 @@ impl Processes {
     /// One.
     pub async fn get(&self, id: &str) -> Result<Option<Process>, ProcessError> {
         self.checked("get", check_id("id", id))?;
-        let since = self.0.clock.now();
+        let since = self.started();
         let found = self.0.store.get(id).await;
         self.tell("get", since, &found, |found| {
             if found.is_some() { "found" } else { "absent" }
@@ -221,7 +221,7 @@ impl Processes {
     /// One.
     pub async fn delete(&self, id: &str, expect: Expect) -> Result<Deleted, ProcessError> {
         self.checked("delete", check_id("id", id))?;
-        let since = self.0.clock.now();
+        let since = self.started();
         let deleted = self.0.store.delete(id, expect).await;
         self.tell("delete", since, &deleted, |deleted| match deleted {
             Deleted::Deleted => "deleted",
@@ -253,7 +253,7 @@ impl Processes {
         let claimed = self
             .settled(since, || self.0.store.claim(id, worker, lease, operation))
             .await;
-        self.tell("claim", since, &claimed, |claimed| match claimed {
+        self.tell("claim", Some(since), &claimed, |claimed| match claimed {
             Claimed::Claimed(_) => "claimed",
             Claimed::Busy { .. } => "busy",
             Claimed::NotFound => "not_found",
@@ -326,7 +326,7 @@ impl Processes {
     ///
     /// One.
     pub async fn heartbeat(&self, claim: &Claim) -> Result<Beat, ProcessError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let beat = self.0.store.heartbeat(claim).await;
         self.tell("heartbeat", since, &beat, |beat| match beat {
             Beat::Alive => "alive",
@@ -349,7 +349,7 @@ impl Processes {
     ///
     /// One.
     pub async fn release(&self, claim: &Claim) -> Result<Released, ProcessError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let released = self.0.store.release(claim).await;
         self.tell("release", since, &released, |released| released.as_str());
         Ok(released?)
@@ -374,9 +374,9 @@ impl Processes {
         after: Option<&PageCursor>,
     ) -> Result<ProcessPage, ProcessError> {
         if let Listing::ByKind(kind) = listing {
-            check_kind(kind)?;
+            self.checked("list", check_kind(kind))?;
         }
-        let since = self.0.clock.now();
+        let since = self.started();
         let page = self.0.store.list(listing, after).await;
         let outcome = page.as_ref().map_or_else(|error| error.code(), |_| "page");
         self.observe("list", outcome, since);
@@ -397,7 +397,10 @@ impl Processes {
     ///
     /// One for every shard.
     pub async fn events_end(&self) -> Result<EventCursor, ProcessError> {
-        Ok(self.0.store.events_end().await?)
+        let since = self.started();
+        let end = self.0.store.events_end().await;
+        self.tell("events_end", since, &end, |_| "found");
+        Ok(end?)
     }
 
     /// Events behind a place. Waits for the first one for at most so long.
@@ -420,10 +423,16 @@ impl Processes {
         after: &EventCursor,
         wait: Duration,
     ) -> Result<EventBatch, ProcessError> {
-        self.0
-            .store
-            .events(after, self.options().page_size, wait)
-            .await
+        let since = self.started();
+        let (store, most) = (&self.0.store, self.options().page_size);
+        let batch = store.events(after, most, wait).await;
+        let outcome = match &batch {
+            Ok(batch) if batch.gap => "gap",
+            Ok(_) => "read",
+            Err(error) => error.code(),
+        };
+        self.observe("events", outcome, since);
+        batch
     }
 
     async fn write(
@@ -451,7 +460,7 @@ impl Processes {
             };
             let since = this.0.clock.now();
             let saved = this.settled(since, || this.0.store.save(&id, &save)).await;
-            this.tell("save", since, &saved, |saved| match saved {
+            this.tell("save", Some(since), &saved, |saved| match saved {
                 Saved::Saved { .. } => "saved",
                 Saved::Conflict { .. } => "conflict",
                 Saved::NotFound => "not_found",
@@ -507,7 +516,7 @@ impl Processes {
         operation: &'static str,
         checked: Result<T, ProcessError>,
     ) -> Result<T, ProcessError> {
-        checked.inspect_err(|error| self.observe(operation, error.code(), self.0.clock.now()))
+        checked.inspect_err(|error| self.observe(operation, error.code(), None))
     }
 
     fn check_new(&self, new: &NewProcess) -> Result<(), ProcessError> {
@@ -550,7 +559,7 @@ impl Processes {
     fn tell<T>(
         &self,
         operation: &'static str,
-        since: Timestamp,
+        since: Option<Timestamp>,
         result: &Result<T, BackendError>,
         name: impl FnOnce(&T) -> &'static str,
     ) {
@@ -561,13 +570,21 @@ impl Processes {
         self.observe(operation, outcome, since);
     }
 
-    fn observe(&self, operation: &'static str, outcome: &'static str, since: Timestamp) {
+    /// The time a call began, where somebody wants to know how long it took.
+    fn started(&self) -> Option<Timestamp> {
+        self.0.observer.listens().then(|| self.0.clock.now())
+    }
+
+    fn observe(&self, operation: &'static str, outcome: &'static str, since: Option<Timestamp>) {
+        if !self.0.observer.listens() {
+            return;
+        }
         self.0.observer.operation(&Observation {
             capability: Capability::Process,
             operation,
             outcome,
             namespace: "",
-            duration: Some(self.0.clock.now().saturating_since(since)),
+            duration: since.map(|since| self.0.clock.now().saturating_since(since)),
         });
     }
 }

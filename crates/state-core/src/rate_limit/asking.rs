@@ -77,7 +77,7 @@ impl Inner {
     /// day.
     #[inline(always)]
     pub(super) fn ask(&self, charge: &Charge<'_>, counts: &mut [Count]) -> Asked {
-        if let Err(error) = charge.validate() {
+        if let Err(error) = self.valid("check", charge) {
             return Asked::Decided(Err(error));
         }
         if self.denials.any() || self.listener().is_some() {
@@ -148,7 +148,9 @@ impl Inner {
         match self.in_time(self.store.charge(charge), asked).await {
             Ok(answer) if answer.len() != charge.rules.len() => {
                 let message = "the backend answered for other rules";
-                Err(BackendError::unexpected("rate_limit.charge", message).into())
+                let error = BackendError::unexpected("rate_limit.charge", message);
+                self.tell("check", error.code(), Some(asked));
+                Err(error.into())
             }
             Ok(answer) => Ok(self.decided_at(charge, &answer, asked)),
             Err(error) => Ok(self.failed(charge, &error, Some(asked))),
@@ -257,6 +259,18 @@ impl Inner {
                 Decision::of(charge, &counts, source)
             }
         }
+    }
+
+    /// What is refused before anything is asked is an outcome, too.
+    #[inline]
+    pub(super) fn valid(
+        &self,
+        operation: &'static str,
+        charge: &Charge<'_>,
+    ) -> Result<(), RateLimitError> {
+        charge
+            .validate()
+            .inspect_err(|error| self.tell(operation, error.code(), None))
     }
 
     #[inline]

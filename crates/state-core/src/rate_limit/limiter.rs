@@ -172,7 +172,7 @@ impl RateLimiter {
             rules: &rules,
             cost,
         };
-        charge.validate()?;
+        self.0.valid("refund", &charge)?;
         let asked = self.0.clock().now();
         let refunded = self.0.store().refund(&charge).await;
         let outcome = refunded
@@ -204,7 +204,7 @@ impl RateLimiter {
             rules: &rules,
             cost: 0,
         };
-        charge.validate()?;
+        self.0.valid("reset", &charge)?;
         let asked = self.0.clock().now();
         let reset = self.0.store().reset(&charge).await;
         let outcome = reset

@@ -1,11 +1,10 @@
 //! What is stored in place of an id.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use crate::session::SessionId;
 
@@ -47,12 +46,17 @@ impl fmt::Debug for SessionHash {
     }
 }
 
-/// The secrets that ids are hashed with (HMAC-SHA-256). Never shown; overwritten when dropped.
+/// The secrets that ids are hashed with (HMAC-SHA-256). Never shown; overwritten when dropped. A
+/// clone is a handle to the same.
 #[derive(Clone)]
 pub struct SessionKeys {
-    current: Zeroizing<Vec<u8>>,
-    previous: Option<Zeroizing<Vec<u8>>>,
+    current: Arc<Keyed>,
+    previous: Option<Arc<Keyed>>,
 }
+
+/// What a secret makes of the hash, before there is anything to be hashed: half of the work, which
+/// is the same for every id. It is overwritten when dropped, and so are its copies.
+type Keyed = Hmac<Sha256>;
 
 impl SessionKeys {
     /// Fewest bytes of a secret.
@@ -65,7 +69,7 @@ impl SessionKeys {
     /// [`InvalidSecret`] when it is too short.
     pub fn new(secret: &[u8]) -> Result<Self, InvalidSecret> {
         Ok(Self {
-            current: checked(secret)?,
+            current: keyed(secret)?,
             previous: None,
         })
     }
@@ -76,7 +80,7 @@ impl SessionKeys {
     ///
     /// [`InvalidSecret`] when it is too short.
     pub fn previous(mut self, secret: &[u8]) -> Result<Self, InvalidSecret> {
-        self.previous = Some(checked(secret)?);
+        self.previous = Some(keyed(secret)?);
         Ok(self)
     }
 
@@ -99,15 +103,16 @@ impl fmt::Debug for SessionKeys {
     }
 }
 
-fn checked(secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, InvalidSecret> {
+fn keyed(secret: &[u8]) -> Result<Arc<Keyed>, InvalidSecret> {
     if secret.len() < SessionKeys::MIN_BYTES {
         return Err(InvalidSecret);
     }
-    Ok(Zeroizing::new(secret.to_vec()))
+    let keyed = Keyed::new_from_slice(secret).map_err(|_| InvalidSecret)?;
+    Ok(Arc::new(keyed))
 }
 
-fn hash(secret: &[u8], id: &SessionId) -> SessionHash {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+fn hash(keyed: &Keyed, id: &SessionId) -> SessionHash {
+    let mut mac = keyed.clone();
     mac.update(id.bytes());
     SessionHash(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }

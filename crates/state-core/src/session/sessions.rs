@@ -1,6 +1,6 @@
 //! The front.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -86,7 +86,10 @@ impl Sessions {
     ///
     /// One.
     pub async fn begin_login(&self) -> Result<LoginStamp, SessionError> {
-        Ok(LoginStamp(self.0.store.now().await?))
+        let since = self.started();
+        let now = self.0.store.now().await.map_err(SessionError::from);
+        self.tell("begin_login", since, &now, |_| "begun");
+        Ok(LoginStamp(now?))
     }
 
     /// Creates a session.
@@ -104,7 +107,7 @@ impl Sessions {
     ///
     /// One; two when the number of sessions of a user is limited.
     pub async fn create(&self, new: NewSession) -> Result<Created, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let created = self.try_create(new).await;
         self.tell("create", since, &created, |created| match created {
             Created::Created { .. } => "created",
@@ -180,7 +183,7 @@ impl Sessions {
     /// One; two for an id that is not there while there are keys of before, and one more for an id
     /// that was replaced a moment ago.
     pub async fn load(&self, cookie: &str) -> Result<Found, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let found = self.try_load(cookie).await;
         let found = match found {
             Err(_) if self.options().on_error == OnError::OpenAnonymous => Ok(Found::Anonymous),
@@ -220,8 +223,14 @@ impl Sessions {
         &self,
         hash: &SessionHash,
     ) -> Result<(SessionHash, Target<Record>), SessionError> {
-        let store = &self.0.store;
-        follow(hash, |at| async move { store.load(&at).await }).await
+        let mut at = Cow::Borrowed(hash);
+        for _ in 0..HOPS {
+            match self.0.store.load(&at).await? {
+                Target::Moved(to) => at = Cow::Owned(to),
+                target => return Ok((at.into_owned(), target)),
+            }
+        }
+        Err(SessionError::Contended)
     }
 
     /// A session stored under the keys of before is moved to where the new ones put it.
@@ -277,7 +286,7 @@ impl Sessions {
         session: &Session,
         data: impl Into<Bytes>,
     ) -> Result<Saved, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let data = data.into();
         let saved = match self.check_size(data.len()) {
             Ok(()) => self.write(&session.handle, data, session.version).await,
@@ -328,6 +337,20 @@ impl Sessions {
         cookie: &str,
         change: impl Fn(&Bytes) -> Bytes,
     ) -> Result<Option<Session>, SessionError> {
+        let since = self.started();
+        let updated = self.try_update(cookie, change).await;
+        self.tell("update", since, &updated, |updated| match updated {
+            Some(_) => "updated",
+            None => "gone",
+        });
+        updated
+    }
+
+    async fn try_update(
+        &self,
+        cookie: &str,
+        change: impl Fn(&Bytes) -> Bytes,
+    ) -> Result<Option<Session>, SessionError> {
         for _ in 0..TRIES {
             let Found::Live(mut session) = self.load(cookie).await? else {
                 return Ok(None);
@@ -373,7 +396,7 @@ impl Sessions {
         reason: Reason,
         user: Option<(&str, LoginStamp)>,
     ) -> Result<Regenerated, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let made = match (reason, user) {
             (Reason::Rotation, None) => self.rotate(session).await,
             _ => self.change(session, user).await,
@@ -511,7 +534,7 @@ impl Sessions {
         operation: &'static str,
         handle: &SessionHash,
     ) -> Result<bool, SessionError> {
-        let since = self.0.clock.now();
+        let since = self.started();
         let store = &self.0.store;
         let ended = follow(handle, |at| async move { store.delete(&at).await }).await;
         let ended = ended.map(|(_, target)| matches!(target, Target::Live(())));
@@ -535,8 +558,13 @@ impl Sessions {
     ///
     /// Two; one more at the same time for every 500 sessions after the first.
     pub async fn list_for_user(&self, user: &str) -> Result<Vec<Listed>, SessionError> {
-        check_user(Some(user))?;
-        Ok(self.0.store.list(user).await?)
+        let since = self.started();
+        let listed = match check_user(Some(user)) {
+            Ok(()) => self.0.store.list(user).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        self.tell("list", since, &listed, |_| "listed");
+        listed
     }
 
     /// Ends all sessions of a user that have begun, except one; logins that are under way, too.
@@ -557,14 +585,14 @@ impl Sessions {
         user: &str,
         except: Option<&Session>,
     ) -> Result<(), SessionError> {
-        check_user(Some(user))?;
-        let since = self.0.clock.now();
+        let since = self.started();
         let revoked = self.end_all(user, except).await;
         self.tell("revoke_all", since, &revoked, |()| "revoked");
         revoked
     }
 
     async fn end_all(&self, user: &str, except: Option<&Session>) -> Result<(), SessionError> {
+        check_user(Some(user))?;
         let store = &self.0.store;
         let Some(except) = except else {
             store.revoke_all(user, None).await?;
@@ -583,13 +611,21 @@ impl Sessions {
         Ok(())
     }
 
+    /// The time a call began, where somebody wants to know how long it took.
+    fn started(&self) -> Option<Timestamp> {
+        self.0.observer.listens().then(|| self.0.clock.now())
+    }
+
     fn tell<T>(
         &self,
         operation: &'static str,
-        since: Timestamp,
+        since: Option<Timestamp>,
         result: &Result<T, SessionError>,
         name: impl FnOnce(&T) -> &'static str,
     ) {
+        if !self.0.observer.listens() {
+            return;
+        }
         let outcome = match result {
             Ok(value) => name(value),
             Err(error) => error.code(),
@@ -599,7 +635,7 @@ impl Sessions {
             operation,
             outcome,
             namespace: "",
-            duration: Some(self.0.clock.now().saturating_since(since)),
+            duration: since.map(|since| self.0.clock.now().saturating_since(since)),
         });
     }
 }

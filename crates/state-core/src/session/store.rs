@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
+    answering::Answering,
     clock::Timestamp,
     error::BackendError,
     session::{SessionHash, SessionOptions, Times},
@@ -178,7 +179,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn create(&self, new: &NewRecord) -> Result<Stored, BackendError>;
 
     /// Reads a session and writes that it was used, if that is due.
-    async fn load(&self, hash: &SessionHash) -> Result<Target<Record>, BackendError>;
+    fn load<'a>(&'a self, hash: &'a SessionHash) -> Answering<'a, Target<Record>>;
 
     /// Writes the data of a session.
     async fn save(

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use state_core::{
-    BackendError, Clock, MonotonicClock, Timestamp,
+    Answering, BackendError, Clock, MonotonicClock, Timestamp,
     session::{
         Change, InvalidOption, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions,
         SessionStore, Stored, Target, Written,
@@ -134,8 +134,8 @@ impl SessionStore for MemorySessions {
         self.step("session.create", |table, now| table.create(new, now))
     }
 
-    async fn load(&self, hash: &SessionHash) -> Result<Target<Record>, BackendError> {
-        self.step("session.load", |table, now| Ok(table.load(hash, now)))
+    fn load<'a>(&'a self, hash: &'a SessionHash) -> Answering<'a, Target<Record>> {
+        Answering::now(self.step("session.load", |table, now| Ok(table.load(hash, now))))
     }
 
     async fn save(

@@ -131,7 +131,7 @@ impl Table {
         if most == 0 {
             return false;
         }
-        let listed = self.list(user, now);
+        let listed = self.listed(user, now);
         let stay = listed.iter().filter(|listed| !ends(&listed.handle));
         stay.count() >= most
     }
@@ -254,7 +254,21 @@ impl Table {
         target
     }
 
-    pub(super) fn list(&self, user: &str, now: Timestamp) -> Vec<Listed> {
+    /// Describes sessions of a user. One whose time is over is removed, as by a load: settings that
+    /// become longer again must not bring back what no listing shows.
+    pub(super) fn list(&mut self, user: &str, now: Timestamp) -> Vec<Listed> {
+        let lifetime = self.options.lifetime;
+        self.sessions.retain(|_, kept| {
+            let is_late = || {
+                let judged = standing(&lifetime, kept.record.times, None, now);
+                judged == Standing::Expired
+            };
+            kept.record.user.as_deref() != Some(user) || !is_late()
+        });
+        self.listed(user, now)
+    }
+
+    fn listed(&self, user: &str, now: Timestamp) -> Vec<Listed> {
         let mut listed: Vec<_> = self
             .sessions
             .iter()

@@ -175,7 +175,8 @@ fn made(made: Regenerated) -> (String, Session) {
 
 async fn of_sessions(told: &Told<'_>, all: &All) {
     let sessions = &all.sessions;
-    let before = sessions.begin_login().await.unwrap();
+    let before = told.is("session begin_login begun", sessions.begin_login());
+    let before = before.await.unwrap();
     let new = |user: &str| NewSession::new("d").user(user);
     let create = async || {
         let created = told.is("session create created", sessions.create(new("alice")));

@@ -32,13 +32,13 @@ pub(crate) const KEYS: &[KeyPattern] = &[
         "sess:{<namespace>}:u:<user>",
         KeyType::SortedSet,
         "the sessions of a user, by their end",
-        "the longest age",
+        "the longest age, by the settings now and before",
     ),
     row(
         "sess:{<namespace>}:cut",
         KeyType::SortedSet,
         "when the sessions of users were last revoked",
-        "the longest age after the last revocation",
+        "the longest age after the last revocation, by the settings then and before",
     ),
 ];
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis_client::{Client, Operation, Script, ScriptCall, redis};
 use state_core::{
-    BackendError, Namespace, Timestamp,
+    Answering, BackendError, Namespace, Timestamp,
     session::{
         Change, InvalidOption, Listed, Moved, NewRecord, Record, SessionHash, SessionOptions,
         SessionStore, Stored, Target, Times, Written,
@@ -82,6 +82,23 @@ impl RedisSessions {
 
     fn age(&self) -> u64 {
         millis(self.options.lifetime.max_age)
+    }
+
+    async fn find(&self, hash: &SessionHash) -> Result<Target<Record>, BackendError> {
+        const NAME: &str = "session.load";
+        let lifetime = self.options.lifetime;
+        let throttle = lifetime.idle * u32::from(lifetime.touch_percent) / 100;
+        let throttle = u64::try_from(throttle.as_micros()).unwrap_or(u64::MAX);
+        let call = LOAD
+            .call()
+            .key(self.place.session(hash).map_err(too_long(NAME))?)
+            .key(&self.place.cut)
+            .arg(&[self.idle(), self.age(), throttle]);
+        let reply = self.invoke(call).await?;
+        match reply.word() {
+            b"LIVE" => reply.record(NAME).map(Target::Live),
+            _ => reply.dead(NAME),
+        }
     }
 
     async fn index(&self, user: &str) -> Result<Vec<SessionHash>, BackendError> {
@@ -199,21 +216,8 @@ impl SessionStore for RedisSessions {
         }
     }
 
-    async fn load(&self, hash: &SessionHash) -> Result<Target<Record>, BackendError> {
-        const NAME: &str = "session.load";
-        let lifetime = self.options.lifetime;
-        let throttle = lifetime.idle * u32::from(lifetime.touch_percent) / 100;
-        let throttle = u64::try_from(throttle.as_micros()).unwrap_or(u64::MAX);
-        let call = LOAD
-            .call()
-            .key(self.place.session(hash).map_err(too_long(NAME))?)
-            .key(&self.place.cut)
-            .arg(&[self.idle(), self.age(), throttle]);
-        let reply = self.invoke(call).await?;
-        match reply.word() {
-            b"LIVE" => reply.record(NAME).map(Target::Live),
-            _ => reply.dead(NAME),
-        }
+    fn load<'a>(&'a self, hash: &'a SessionHash) -> Answering<'a, Target<Record>> {
+        Answering::later(self.find(hash))
     }
 
     async fn save(
@@ -330,6 +334,7 @@ impl SessionStore for RedisSessions {
         let call = REVOKE_ALL
             .call()
             .key(&self.place.cut)
+            .key(self.place.index(Some(user)).map_err(too_long(NAME))?)
             .keys(spared)
             .arg(user)
             .arg(self.age());

@@ -207,7 +207,7 @@ impl Gate {
     }
 
     /// A loader that comes here and then gives a text.
-    pub fn loader(&self, value: &str) -> impl FnOnce() -> Loading + Send + 'static {
+    pub fn loader(&self, value: &str) -> impl FnOnce() -> Loading + Send + use<> {
         let (gate, value) = (self.clone(), text(value));
         move || {
             Box::pin(async move {

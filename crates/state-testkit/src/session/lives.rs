@@ -20,6 +20,15 @@ fn options() -> SessionOptions {
         .max_per_user(MOST)
 }
 
+/// Sessions that end when no case waits any more.
+fn lasting() -> SessionOptions {
+    options().idle(LONG).max_age(LONG)
+}
+
+const LONG: Duration = Duration::from_secs(600);
+const BRIEF: Duration = Duration::from_millis(100);
+const LITTLE: Duration = Duration::from_millis(400);
+
 async fn begin(harness: &dyn SessionHarness) -> SessionTrial {
     SessionTrial::begin(harness, options()).await
 }
@@ -423,6 +432,76 @@ pub async fn shorter_life_holds_for_listings_too(harness: &dyn SessionHarness) {
     assert!(matches!(created, Created::Created { .. }), "{created:?}");
     let listed = younger.list_for_user("alice").await.expect("an answer");
     assert_eq!(listed.len(), 1);
+}
+
+/// Settings that were shorter for a while: what a listing left out then is over, and what it did
+/// not judge is as it was. Nothing lives that no listing shows.
+pub async fn what_a_listing_left_out_stays_over(harness: &dyn SessionHarness) {
+    let trial = &SessionTrial::begin(harness, lasting()).await;
+    let listed = async || {
+        let listed = trial.sessions.list_for_user("alice").await;
+        listed.expect("an answer").len()
+    };
+    let (alices, _) = trial.login(of("alice")).await;
+    let (bobs, _) = trial.login(of("bob")).await;
+    trial.pass(BRIEF).await;
+    let younger = trial.reopened(lasting().max_age(BRIEF).idle(BRIEF));
+    let none = younger.list_for_user("alice").await;
+    assert!(none.expect("an answer").is_empty());
+    assert_eq!(
+        (trial.load(&alices).await, listed().await),
+        (Found::Gone, 0)
+    );
+    trial.live(&bobs).await;
+    // One that is left in the index counts as one.
+    for _ in 0..MOST {
+        trial.login(of("alice")).await;
+    }
+    assert_eq!(listed().await, MOST);
+}
+
+/// A session that was replaced under shorter settings is listed for as long as it lives.
+pub async fn longer_life_leaves_no_session_unlisted(harness: &dyn SessionHarness) {
+    let trial = &SessionTrial::begin(harness, lasting()).await;
+    let (_, session) = trial.login(of("alice")).await;
+    let younger = trial.reopened(lasting().max_age(LITTLE));
+    let made = younger.regenerate(&session, Reason::Rotation, None).await;
+    let (id, session) = match made {
+        Ok(Regenerated::Regenerated { id, session }) => (id, session),
+        // A machine that slept for so long.
+        Ok(Regenerated::Lost) => return,
+        other => panic!("{other:?}"),
+    };
+    let saved = trial.sessions.save(&session, "used").await;
+    match saved.expect("an answer") {
+        Saved::Saved { .. } => {}
+        Saved::Lost => return,
+        Saved::Conflict { current } => panic!("version {current}"),
+    }
+    trial.pass(LITTLE).await;
+    let session = trial.live(&id.expose()).await;
+    let listed = trial.sessions.list_for_user("alice").await;
+    let listed = listed.expect("an answer");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].handle, session.handle);
+}
+
+/// Revocations last as long as what they revoked could.
+pub async fn longer_life_brings_nothing_back_that_was_revoked(harness: &dyn SessionHarness) {
+    let trial = &SessionTrial::begin(harness, lasting()).await;
+    let (alices, _) = trial.login(of("alice")).await;
+    let younger = trial.reopened(lasting().max_age(BRIEF).idle(BRIEF));
+    let revoke = async |user: &str| {
+        let revoked = younger.revoke_all(user, None).await;
+        revoked.expect("an answer");
+    };
+    revoke("alice").await;
+    trial.pass(BRIEF * 2).await;
+    // Whoever is revoked now, no record of before goes for it.
+    revoke("bob").await;
+    trial.pass(BRIEF * 2).await;
+    revoke("carol").await;
+    assert_eq!(trial.load(&alices).await, Found::Revoked);
 }
 
 /// A new secret logs nobody out.

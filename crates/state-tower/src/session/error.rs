@@ -17,8 +17,8 @@ pub enum RequestSessionError {
     /// A value is not of the type that was asked for.
     #[error("the value is of another type")]
     Type,
-    /// A value cannot be written as JSON.
-    #[error("the value cannot be written as JSON")]
+    /// A value cannot be written as JSON, or is so deep that it could not be read again.
+    #[error("the value cannot be written as JSON, or is too deep to be read again")]
     Value,
     /// The backend did not answer, and the options say that this is nobody. Nothing can be changed.
     #[error("the session was not read, nothing can be changed")]

@@ -135,6 +135,15 @@ impl State {
         self.cookie = Change::Set;
     }
 
+    /// The session was ended elsewhere. The cookie stays: a login that ended it gives the client
+    /// another one, perhaps before this answer, and what opens nothing does no harm.
+    pub(super) fn lose(&mut self) {
+        self.held = Held::Nobody;
+        self.changes.clear();
+        self.id = None;
+        self.cookie = Change::Keep;
+    }
+
     /// There is no session any more, and what was changed in it goes, too.
     pub(super) fn end(&mut self) {
         self.held = Held::Nobody;

@@ -33,14 +33,16 @@ struct Settings {
 ///
 /// An id that the server did not make, or that opens nothing any more, is never taken over: what
 /// is begun gets an id of its own, and a login gets a new one in any case. The cookie is set when
-/// the id is new and removed when the session was ended, and on no other answer.
+/// the id is new and removed when the request ended the session, and on no other answer. One that
+/// was ended elsewhere may have been so by a login, whose answer has a new cookie and may be there
+/// first.
 ///
 /// | What happened | Answer, instead of that of the inner service | Unless that is |
 /// |---|---|---|
 /// | The backend failed in a call of the handler | 503 | 5xx |
 /// | Changes were not stored, or nobody knows | 503 | 4xx or 5xx |
 /// | Changes cannot be stored: too large together with those of others | 500 | 4xx or 5xx |
-/// | The session was ended while the request was handled, and there are changes | 401, the cookie goes | 4xx or 5xx |
+/// | The session was ended while the request was handled, and there are changes | 401 | 4xx or 5xx |
 #[derive(Clone)]
 pub struct SessionLayer(Arc<Settings>);
 

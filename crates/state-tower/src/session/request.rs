@@ -18,6 +18,7 @@ use super::{
     cookie::Sent,
     held::{Change, Held, Live, State, encode},
 };
+use crate::depth::is_readable;
 
 /// How often a change is made anew because others were faster.
 const TRIES: usize = 8;
@@ -104,7 +105,8 @@ impl RequestSession {
         value.map_err(|_| RequestSessionError::Type)
     }
 
-    /// Sets a value. Without a session there will be one, of nobody.
+    /// Sets a value: lists and objects in it are at most 120 deep. Without a session there will be
+    /// one, of nobody.
     ///
     /// # Errors
     ///
@@ -123,6 +125,9 @@ impl RequestSession {
         value: &T,
     ) -> Result<(), RequestSessionError> {
         let value = serde_json::to_value(value).map_err(|_| RequestSessionError::Value)?;
+        if !is_readable(&value) {
+            return Err(RequestSessionError::Value);
+        }
         self.change(key, Some(value)).await
     }
 
@@ -377,7 +382,7 @@ impl RequestSession {
         match self.store(&mut state).await {
             Ok(Kept::Stored) => {}
             Ok(Kept::Lost) => {
-                state.end();
+                state.lose();
                 trouble = Some(Trouble::Lost);
             }
             Err(error) => {

@@ -8,8 +8,7 @@ use state_memory::Fault;
 use state_tower::RequestSession;
 
 use crate::rig::{
-    Rig, code, count, is_problem, is_removed, new_id, ok, oneshot, rig, rig_with, set_cookies,
-    status,
+    Rig, code, count, is_problem, new_id, ok, oneshot, rig, rig_with, set_cookies, status,
 };
 
 #[tokio::test]
@@ -165,11 +164,36 @@ async fn a_session_that_was_ended_meanwhile_is_lost() {
         let id = rig.login(None, "alice").await;
         let response = behind_others(&rig, &id, |_| None, answer).await;
         assert_eq!(response.status(), expected);
-        assert!(is_removed(&response), "{:?}", set_cookies(&response));
+        assert!(set_cookies(&response).is_empty());
         let is_kept = answer == expected;
         assert_eq!(is_problem(&response, expected), !is_kept);
         assert!(rig.store.is_empty());
     }
+}
+
+/// Whoever logs in while another request of theirs is handled stays logged in, whichever answer
+/// comes last.
+#[tokio::test]
+async fn a_login_is_not_undone_by_a_slower_answer() {
+    let rig = Arc::new(rig());
+    let id = new_id(&rig.call(None, count).await);
+    let new = Arc::new(Mutex::new(None));
+    let slow = {
+        let (rig, id, new) = (Arc::clone(&rig), id.clone(), Arc::clone(&new));
+        move |session: RequestSession| {
+            let (rig, id, new) = (Arc::clone(&rig), id.clone(), Arc::clone(&new));
+            async move {
+                session.insert("page", &"other").await.unwrap();
+                *new.lock().unwrap() = Some(rig.login(Some(&id), "alice").await);
+                ok()
+            }
+        }
+    };
+    let response = rig.call(Some(&id), slow).await;
+    assert!(is_problem(&response, StatusCode::UNAUTHORIZED));
+    assert!(set_cookies(&response).is_empty());
+    let new = new.lock().unwrap().take().unwrap();
+    assert_eq!(rig.user(&new).await.as_deref(), Some("alice"));
 }
 
 #[tokio::test]
@@ -250,4 +274,39 @@ async fn nothing_is_changed_after_the_answer() {
     assert_eq!(code(session.log_in("alice").await), "session.answered");
     assert_eq!(code(session.log_out().await), "session.answered");
     assert_eq!(rig.data(&id).await, r#"{"seen":1}"#);
+}
+
+/// Lists in lists, so many.
+fn nested(depth: usize) -> serde_json::Value {
+    (0..depth).fold(serde_json::Value::Null, |inner, _| {
+        serde_json::Value::Array(vec![inner])
+    })
+}
+
+/// What a caller sends, as deep as it can be read, must not make a session that cannot be.
+#[tokio::test]
+async fn what_could_not_be_read_again_is_not_stored() {
+    let rig = rig();
+    let id = rig.login(None, "alice").await;
+    for depth in [1, 64, 120, 121, 125, 126, 127, 128, 1_000] {
+        let stored = rig.call(Some(&id), move |session| async move {
+            let stored = session.insert("sent", &nested(depth)).await;
+            if depth > 120 {
+                assert_eq!(code(stored), "session.value", "{depth}");
+            } else {
+                stored.unwrap();
+            }
+            session.insert("depth", &depth).await.unwrap();
+            ok()
+        });
+        assert_eq!(stored.await.status(), StatusCode::OK);
+        let read = rig.call(Some(&id), move |session| async move {
+            let found: Option<usize> = session.get("depth").await.unwrap();
+            assert_eq!(found, Some(depth));
+            let sent: Option<serde_json::Value> = session.get("sent").await.unwrap();
+            assert_eq!(sent, Some(nested(depth.min(120))));
+            ok()
+        });
+        assert_eq!(read.await.status(), StatusCode::OK);
+    }
 }

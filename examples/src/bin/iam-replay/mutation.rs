@@ -115,14 +115,14 @@ impl Mutation for PutPolicy {
         self.check_risk(state)
     }
 
-    fn apply(&self, state: &PolicyState) -> Result<Applied<PolicyState>, MutationError> {
+    fn apply(self, state: PolicyState) -> Result<Applied<PolicyState>, MutationError> {
         let changes = match state {
             PolicyState {
                 version: Some(version),
                 document: Some(document),
             } => [
-                Change::modified("version", version.as_str(), self.to_version.as_str()),
-                Change::modified("document", document.clone(), self.document.clone()),
+                Change::modified("version", version, self.to_version.as_str()),
+                Change::modified("document", document, self.document.clone()),
             ],
             _ => [
                 Change::added("version", self.to_version.as_str()),
@@ -130,8 +130,8 @@ impl Mutation for PutPolicy {
             ],
         };
         let applied = Applied::new(PolicyState {
-            version: Some(self.to_version.clone()),
-            document: Some(self.document.clone()),
+            version: Some(self.to_version),
+            document: Some(self.document),
         })
         .changes(changes);
         if self.risk < Risk::High {
@@ -214,7 +214,7 @@ mod tests {
     fn applying_says_what_changed_and_who_has_to_look() {
         let state = at("v1", "s3:Get");
         let put = put(Some("v1"), "v3", "kms:Decrypt", Risk::High);
-        let applied = put.apply(&state).unwrap();
+        let applied = put.apply(state).unwrap();
         let effect = SideEffect::new(
             Label::new("iam.review_access").unwrap(),
             "look at who uses Reader now",

@@ -154,7 +154,11 @@ impl Draft {
             }));
         }
         match after.outcome {
-            BallotOutcome::Satisfied => self.step(Step::Approve, Lifecycle::Approved),
+            BallotOutcome::Satisfied => {
+                self.step(Step::Approve, Lifecycle::Approved)?;
+                self.request.known.is_satisfied();
+                Ok(())
+            }
             BallotOutcome::Denied { requirement } => {
                 let cause = RejectionCause::ApprovalDenied { requirement };
                 self.step(Step::Reject, Lifecycle::Rejected { cause })

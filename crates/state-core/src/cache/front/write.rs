@@ -270,8 +270,11 @@ impl Inner {
             }
             self.clock.sleep_until(next).await;
         };
-        if self.options.consistency == Consistency::ShortTtl && self.shorten(&task).await.is_ok() {
-            return Ok(Enforced::Shortened);
+        if self.options.consistency == Consistency::ShortTtl {
+            match self.shorten(&task).await {
+                Ok(()) => return Ok(Enforced::Shortened),
+                Err(error) => self.observe("shorten", error.code(), None),
+            }
         }
         Err(CacheError::Invalidation {
             cache: self.space.namespace().to_string(),
