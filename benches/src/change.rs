@@ -235,9 +235,21 @@ impl Bench {
     /// # Errors
     ///
     /// As the three steps.
-    pub async fn change(&self, change: PutPolicy) -> Result<()> {
+    pub async fn change(&self, change: PutPolicy) -> Result<RequestId> {
         let id = self.submit(change).await?;
         self.vote(&id).await?;
-        self.execute(&id).await
+        self.execute(&id).await?;
+        Ok(id)
+    }
+
+    /// Removes a request that was executed, as a service does with what it has kept long enough.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store refuses.
+    pub async fn purge(&self, id: &RequestId) -> Result<()> {
+        let store = self.governor.store();
+        let request = store.get(id).await?.context("it is stored")?;
+        Ok(store.purge(id, request.revision()).await?)
     }
 }

@@ -38,7 +38,7 @@ impl MutationRequest {
         matches!(
             submitted,
             Some(DecisionKind::Lifecycle(Lifecycle::Submitted { proposal, .. }))
-                if self.proposal.is_what_was_digested(proposal)
+                if *proposal == self.proposal.digest()
         ) && self.proposal.payload().verify().is_ok()
             && self.id().slot() == self.proposal.scope().slot()
     }

@@ -53,30 +53,6 @@ pub struct Proposal {
     metadata: Metadata,
 }
 
-/// A proposal as it is digested: the body of its payload stands for itself by its own digest, so
-/// that nothing is hashed twice.
-#[derive(Serialize)]
-struct Digested<'a> {
-    id: &'a RequestId,
-    scope: &'a Scope,
-    mutation: &'a str,
-    schema: u32,
-    payload: &'a Digest,
-    intent: &'a Intent,
-    requester: &'a Actor,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    on_behalf_of: Option<&'a ActorId>,
-    parties: &'a Parties,
-    created_at: Timestamp,
-    submitted_version: StateVersion,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idempotency_key: Option<&'a IdempotencyKey>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correlation: Option<&'a CorrelationId>,
-    #[serde(skip_serializing_if = "Metadata::is_empty")]
-    metadata: &'a Metadata,
-}
-
 /// What is to be approved in one round.
 #[derive(Serialize)]
 struct Subject<'a> {
@@ -139,32 +115,10 @@ impl Proposal {
         self
     }
 
-    /// Digest of all of it. The payload's body is covered by the payload's own digest.
+    /// Digest of all of it.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of_value(&Digested {
-            id: &self.id,
-            scope: &self.scope,
-            mutation: self.payload.mutation().as_str(),
-            schema: self.payload.schema(),
-            payload: self.payload.digest(),
-            intent: &self.intent,
-            requester: &self.requester,
-            on_behalf_of: self.on_behalf_of.as_ref(),
-            parties: &self.parties,
-            created_at: self.created_at,
-            submitted_version: self.submitted_version,
-            idempotency_key: self.idempotency_key.as_ref(),
-            correlation: self.correlation.as_ref(),
-            metadata: &self.metadata,
-        })
-        .unwrap_or(Digest::ZERO)
-    }
-
-    /// Whether it is what was digested. The first records have a digest of the proposal as it is
-    /// stored, the payload's body included.
-    pub(super) fn is_what_was_digested(&self, digest: &Digest) -> bool {
-        *digest == self.digest() || Digest::of_value(self).is_ok_and(|of_all| of_all == *digest)
+        Digest::of_value(self).unwrap_or(Digest::ZERO)
     }
 
     /// Digest of what is to be approved in a round: which request, which state, which payload,

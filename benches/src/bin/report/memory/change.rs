@@ -16,17 +16,26 @@ pub(crate) fn measure(runtime: &Runtime, outcome: &mut Outcome) -> Result<()> {
     let bench = Bench::new()?;
     let state = PolicyDocument::sample();
     let mutation = PutPolicy::new(state.clone());
-    let mut change = |runs: u32| {
+    let windows = |purged: bool, runs: u32| {
         // What callers hand in is made by them.
         let puts: Vec<PutPolicy> = (0..runs).map(|_| bench.put()).collect();
+        let mut made = Vec::with_capacity(puts.len());
         runtime.block_on(async {
             let start = now();
             for put in puts {
-                bench.change(put).await?;
+                made.push(bench.change(put).await?);
             }
-            Ok(start.elapsed())
+            let elapsed = start.elapsed();
+            if purged {
+                for id in &made {
+                    bench.purge(id).await?;
+                }
+            }
+            Ok(elapsed)
         })
     };
+    let mut change = |runs| windows(true, runs);
+    let mut growing = |runs| windows(false, runs);
     let mut floor = |runs: u32| {
         let start = now();
         for _ in 0..runs {
@@ -38,6 +47,8 @@ pub(crate) fn measure(runtime: &Runtime, outcome: &mut Outcome) -> Result<()> {
     };
     let measure = Measure::of(Plan::DEFAULT, &mut change, &mut floor)?;
     outcome.ratio("memory.change_over_floor", &measure, 10.0);
+    let measure = Measure::of(Plan::DEFAULT, &mut growing, &mut floor)?;
+    outcome.compare("memory.change_over_floor.growing", &measure, None);
 
     const COUNTED: u32 = 1_000;
     let mut counted = Ok(());
