@@ -58,6 +58,7 @@ impl Faults {
     ///
     /// Those of the step, and [`Unavailable`](state_core::ErrorKind::Unavailable) or
     /// [`Timeout`](state_core::ErrorKind::Timeout) with an unknown outcome as asked for.
+    #[inline]
     pub(crate) fn around<T, E: From<BackendError>>(
         &self,
         operation: &'static str,
@@ -75,10 +76,21 @@ impl Faults {
         }
     }
 
+    #[inline]
     fn take(&self, operation: &'static str) -> Option<Fault> {
-        if !self.0.any.load(Ordering::Relaxed) {
+        if !self.are_asked_for() {
             return None;
         }
+        self.asked_for(operation)
+    }
+
+    /// Whether there ever were any.
+    #[inline]
+    pub(crate) fn are_asked_for(&self) -> bool {
+        self.0.any.load(Ordering::Relaxed)
+    }
+
+    fn asked_for(&self, operation: &'static str) -> Option<Fault> {
         let mut next = self.0.faults.lock();
         let at = next.iter().position(|(name, _)| *name == operation)?;
         next.remove(at).map(|(_, fault)| fault)

@@ -3,69 +3,93 @@
 use std::{
     fmt,
     hash::{BuildHasher as _, Hasher as _},
+    ptr,
 };
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashTable, hash_table::Entry};
 
-use crate::rate_limit::{Algorithm, Charge};
+use crate::{
+    name::Namespace,
+    rate_limit::{Algorithm, Charge, Rule},
+};
 
 /// What one counter of a charge is found by.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Name<'a> {
     scope: &'a str,
-    rule: &'a str,
-    subject: &'a str,
-    algorithm: Algorithm,
+    rule: &'a Rule,
+    /// `None` where it is the scope: most charges are made of one subject under one rule, and then
+    /// its name is hashed, compared and stored once.
+    subject: Option<&'a str>,
 }
 
 impl<'a> Name<'a> {
+    #[inline]
     fn of(charge: &Charge<'a>, index: usize) -> Self {
         let (rule, subject) = charge.rules[index];
+        let scope = charge.scope;
         Self {
-            scope: charge.scope,
-            rule: rule.name(),
-            subject,
-            algorithm: rule.counted_by(),
+            scope,
+            rule,
+            subject: (!is_same(scope, subject)).then_some(subject),
         }
     }
 
+    #[inline]
     fn hash(&self, hashes: &RandomState) -> u64 {
-        let mut hasher = hashes.build_hasher();
-        hasher.write(self.scope.as_bytes());
-        hasher.write(self.rule.as_bytes());
-        hasher.write(self.subject.as_bytes());
-        hasher.finish()
+        hash(hashes, self.scope, self.rule.name(), self.subject)
     }
+}
+
+#[inline]
+fn hash(hashes: &RandomState, scope: &str, rule: &str, subject: Option<&str>) -> u64 {
+    let mut hasher = hashes.build_hasher();
+    hasher.write(scope.as_bytes());
+    hasher.write(rule.as_bytes());
+    if let Some(subject) = subject {
+        hasher.write(subject.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// Compares texts that are often the very same one.
+#[inline]
+fn is_same(a: &str, b: &str) -> bool {
+    ptr::eq(a, b) || a == b
 }
 
 /// A value and its name.
 struct Kept<V> {
     scope: Box<str>,
-    rule: Box<str>,
-    subject: Box<str>,
+    rule: Namespace,
+    subject: Option<Box<str>>,
     algorithm: Algorithm,
     value: V,
 }
 
 impl<V> Kept<V> {
-    fn new(name: Name<'_>, value: V) -> Self {
+    fn new(name: &Name<'_>, value: V) -> Self {
         Self {
             scope: name.scope.into(),
-            rule: name.rule.into(),
-            subject: name.subject.into(),
-            algorithm: name.algorithm,
+            rule: name.rule.namespace().clone(),
+            subject: name.subject.map(Into::into),
+            algorithm: name.rule.counted_by(),
             value,
         }
     }
 
-    fn name(&self) -> Name<'_> {
-        Name {
-            scope: &self.scope,
-            rule: &self.rule,
-            subject: &self.subject,
-            algorithm: self.algorithm,
-        }
+    #[inline]
+    fn is(&self, name: &Name<'_>) -> bool {
+        *self.scope == *name.scope
+            && self.subject.as_deref() == name.subject
+            && self.algorithm == name.rule.counted_by()
+            && is_same(self.rule.as_str(), name.rule.name())
+    }
+
+    fn hash(&self, hashes: &RandomState) -> u64 {
+        let subject = self.subject.as_deref();
+        hash(hashes, &self.scope, self.rule.as_str(), subject)
     }
 }
 
@@ -76,25 +100,6 @@ impl<V> Kept<V> {
 pub struct Counters<V> {
     kept: HashTable<Kept<V>>,
     hashes: RandomState,
-    /// Counts what may have moved counters.
-    moves: u64,
-}
-
-/// Where a counter is, or would be. Storing by it takes no second search.
-#[derive(Debug, Clone, Copy)]
-pub struct Spot {
-    hash: u64,
-    bucket: Option<usize>,
-    /// The spot is good while nothing moved since.
-    moves: u64,
-}
-
-impl Spot {
-    /// Whether there is nothing yet.
-    #[must_use]
-    pub const fn is_new(&self) -> bool {
-        self.bucket.is_none()
-    }
 }
 
 impl<V> Default for Counters<V> {
@@ -102,7 +107,6 @@ impl<V> Default for Counters<V> {
         Self {
             kept: HashTable::new(),
             hashes: RandomState::default(),
-            moves: 0,
         }
     }
 }
@@ -115,77 +119,57 @@ impl<V> fmt::Debug for Counters<V> {
 }
 
 impl<V> Counters<V> {
-    /// Looks for a counter: where it is, and what is there.
+    /// What there is for a counter.
     ///
     /// # Panics
     ///
     /// When the charge has no such rule, as every method here.
     #[must_use]
-    pub fn find(&self, charge: &Charge<'_>, index: usize) -> (Spot, Option<&V>) {
+    pub fn get(&self, charge: &Charge<'_>, index: usize) -> Option<&V> {
         let name = Name::of(charge, index);
         let hash = name.hash(&self.hashes);
-        let bucket = self
-            .kept
-            .find_bucket_index(hash, |kept| kept.name() == name);
-        let found = bucket.and_then(|bucket| self.kept.get_bucket(bucket));
-        let moves = self.moves;
-        let spot = Spot {
-            hash,
-            bucket,
-            moves,
-        };
-        (spot, found.map(|kept| &kept.value))
+        let kept = self.kept.find(hash, |kept| kept.is(&name))?;
+        Some(&kept.value)
     }
 
-    /// What there is for a counter.
+    /// What there is for a counter, to change it where it is.
+    #[inline]
     #[must_use]
-    pub fn get(&self, charge: &Charge<'_>, index: usize) -> Option<&V> {
-        self.find(charge, index).1
-    }
-
-    /// Stores something for a counter where it was found.
-    pub fn put(&mut self, spot: Spot, charge: &Charge<'_>, index: usize, value: V) {
-        if let Some(bucket) = spot.bucket.filter(|_| spot.moves == self.moves)
-            && let Some(kept) = self.kept.get_bucket_mut(bucket)
-        {
-            kept.value = value;
-            return;
-        }
+    pub fn get_mut(&mut self, charge: &Charge<'_>, index: usize) -> Option<&mut V> {
         let name = Name::of(charge, index);
-        let hashes = &self.hashes;
-        let entry = self.kept.entry(
-            spot.hash,
-            |kept| kept.name() == name,
-            |kept| kept.name().hash(hashes),
-        );
-        match entry {
-            Entry::Occupied(mut there) => there.get_mut().value = value,
-            Entry::Vacant(free) => {
-                self.moves += 1;
-                free.insert(Kept::new(name, value));
-            }
-        }
+        let hash = name.hash(&self.hashes);
+        let kept = self.kept.find_mut(hash, |kept| kept.is(&name))?;
+        Some(&mut kept.value)
     }
 
     /// Stores something for a counter.
     pub fn insert(&mut self, charge: &Charge<'_>, index: usize, value: V) {
-        let (spot, _) = self.find(charge, index);
-        self.put(spot, charge, index, value);
+        let name = Name::of(charge, index);
+        let hashes = &self.hashes;
+        let entry = self.kept.entry(
+            name.hash(hashes),
+            |kept| kept.is(&name),
+            |kept| kept.hash(hashes),
+        );
+        match entry {
+            Entry::Occupied(mut there) => there.get_mut().value = value,
+            Entry::Vacant(free) => {
+                free.insert(Kept::new(&name, value));
+            }
+        }
     }
 
     /// Removes what there is for a counter.
     pub fn remove(&mut self, charge: &Charge<'_>, index: usize) -> Option<V> {
         let name = Name::of(charge, index);
         let hash = name.hash(&self.hashes);
-        let there = self.kept.find_entry(hash, |kept| kept.name() == name);
+        let there = self.kept.find_entry(hash, |kept| kept.is(&name));
         let (kept, _) = there.ok()?.remove();
-        self.moves += 1;
         Some(kept.value)
     }
 
     /// Keeps what passes.
     pub fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        self.moves += 1;
         self.kept.retain(|kept| keep(&kept.value));
     }
 
@@ -243,14 +227,13 @@ mod tests {
             rules: &rules,
             cost: 1,
         };
-        let (spot, found) = counters.find(&charge, 0);
-        assert_eq!((spot.is_new(), found), (false, Some(&2)));
-        assert_eq!(counters.remove(&charge, 0), Some(2));
+        if let Some(number) = counters.get_mut(&charge, 0) {
+            *number += 10;
+        }
+        assert_eq!(counters.remove(&charge, 0), Some(12));
         assert_eq!(counters.get(&charge, 0), None);
-        // A spot from before is no way to somebody else's counter.
-        counters.put(spot, &charge, 0, 2);
-        assert_eq!(counters.get(&charge, 0), Some(&2));
-        assert_eq!(counters.len(), places.len());
+        assert_eq!(counters.get_mut(&charge, 0), None);
+        assert_eq!(counters.len(), places.len() - 1);
         counters.retain(|number| *number > 3);
         assert_eq!(counters.len(), 2);
     }

@@ -58,11 +58,13 @@ impl Denials {
     }
 
     /// Whether denials are remembered at all.
+    #[inline]
     pub(super) const fn are_kept(&self) -> bool {
         self.capacity > 0
     }
 
     /// Whether there may be one to repeat.
+    #[inline]
     pub(super) fn any(&self) -> bool {
         // A denial that another thread is just about to remember is one not found yet.
         self.any.load(Ordering::Relaxed)

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::rate_limit::{Count, Counter, Limit, Verdict};
 
+// See `count` of the rules.
+#[inline(always)]
 pub(super) fn count(
     limit: Limit,
     stored: Option<Counter>,
@@ -40,6 +42,7 @@ pub(super) fn count(
     )
 }
 
+#[inline(always)]
 const fn stand(
     verdict: Verdict,
     due: u64,

@@ -207,6 +207,10 @@ impl Rule {
         self.name.as_str()
     }
 
+    pub(super) const fn namespace(&self) -> &Namespace {
+        &self.name
+    }
+
     /// The limit.
     #[must_use]
     pub const fn limit(&self) -> Limit {

@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod asking;
 mod count;
 mod counters;
 mod decision;
@@ -41,7 +42,7 @@ mod store;
 mod window;
 
 pub use count::{Count, Counter, Verdict, count, refund};
-pub use counters::{Counters, Spot};
+pub use counters::Counters;
 pub use decision::{Decision, Outcome, Source};
 pub use error::{InvalidOption, RateLimitError};
 pub use fields::RateLimitFields;

@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use async_trait::async_trait;
 use redis_client::{Client, Key, Operation, Script, redis};
 use state_core::{
-    Answering, BackendError,
+    BackendError,
     rate_limit::{Algorithm, Answer, Charge, Count, RateLimitStore, Rule, Verdict},
 };
 
@@ -103,8 +103,8 @@ impl RedisRateLimits {
 
 #[async_trait]
 impl RateLimitStore for RedisRateLimits {
-    fn charge<'a>(&'a self, charge: &'a Charge<'_>) -> Answering<'a, Answer> {
-        Answering::later(self.take(charge))
+    async fn charge(&self, charge: &Charge<'_>) -> Result<Answer, BackendError> {
+        self.take(charge).await
     }
 
     async fn refund(&self, charge: &Charge<'_>) -> Result<(), BackendError> {

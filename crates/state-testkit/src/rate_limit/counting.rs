@@ -174,6 +174,36 @@ pub async fn rules_of_several_kinds_count_together(trial: &RateLimitTrial) {
     assert!(counts.iter().all(|count| count.verdict == Verdict::Denied));
 }
 
+/// They are two ways to one count. A store that has to be waited for does nothing before.
+pub async fn answers_at_once_and_later_count_together(trial: &RateLimitTrial) {
+    for algorithm in ALGORITHMS {
+        let first = rule("first", 6, HOUR).algorithm(algorithm);
+        let second = rule("second", 6, HOUR).algorithm(algorithm);
+        for rules in [&[(&first, "a")][..], &[(&first, "b"), (&second, "b")]] {
+            let charge = Charge {
+                scope: rules[0].1,
+                rules,
+                cost: 1,
+            };
+            for turn in 0..8 {
+                let at_once = (turn % 2 == 0).then(|| trial.charge_now(&charge));
+                let answer = match at_once.flatten() {
+                    Some(answer) => answer,
+                    None => trial.charge_later(&charge).await,
+                };
+                assert_eq!(answer.len(), rules.len());
+                for count in answer {
+                    let expected = match turn {
+                        0..6 => (Verdict::Allowed, 5 - turn),
+                        _ => (Verdict::Denied, 0),
+                    };
+                    assert_eq!((count.verdict, count.remaining), expected, "{algorithm:?}");
+                }
+            }
+        }
+    }
+}
+
 /// Not more than was taken.
 pub async fn refunds_give_back(trial: &RateLimitTrial) {
     for algorithm in ALGORITHMS {

@@ -30,6 +30,7 @@ macro_rules! rate_limit_cases {
                 subjects_rules_and_scopes_are_apart,
                 several_rules_take_place_together_or_not_at_all,
                 rules_of_several_kinds_count_together,
+                answers_at_once_and_later_count_together,
                 refunds_give_back,
                 resets_forget,
                 smaller_limit_is_not_overdrawn,

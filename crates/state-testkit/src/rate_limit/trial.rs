@@ -86,9 +86,24 @@ impl RateLimitTrial {
         made.expect("valid options")
     }
 
+    /// Asks as the front does: at once where that is possible.
     pub(super) async fn charge(&self, scope: &str, rules: &[(&Rule, &str)], cost: u64) -> Answer {
         let charge = Charge { scope, rules, cost };
-        self.parts.store.charge(&charge).await.expect("an answer")
+        match self.charge_now(&charge) {
+            Some(answer) => answer,
+            None => self.charge_later(&charge).await,
+        }
+    }
+
+    pub(super) fn charge_now(&self, charge: &Charge<'_>) -> Option<Answer> {
+        let mut counts = Answer::from_elem(Count::NOTHING, charge.rules.len());
+        let answered = self.parts.store.charge_now(charge, &mut counts)?;
+        answered.expect("an answer");
+        Some(counts)
+    }
+
+    pub(super) async fn charge_later(&self, charge: &Charge<'_>) -> Answer {
+        self.parts.store.charge(charge).await.expect("an answer")
     }
 
     /// Takes a cost under one rule.
