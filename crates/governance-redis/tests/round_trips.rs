@@ -16,7 +16,7 @@ use governance_core::{
 };
 use governance_redis::RedisStore;
 use governance_testkit::fixtures::{
-    RequestBuilder, SeededIds, actor, actor_id, approve, complete, scope,
+    RequestBuilder, SeededIds, actor, actor_id, approve, complete, quorum, role, scope,
 };
 use redis_client::{Client, CommandEvent, Config, Observer};
 use redis_harness::Persistence;
@@ -142,4 +142,67 @@ async fn a_page_reads_what_it_returns() {
         );
         assert!(all <= 12, "{query:?}: {all} commands");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_was_read_before_is_one_round_trip() {
+    let server = server(Persistence::None).await;
+    let commands = Arc::new(Commands::default());
+    let config = patient(Config::builder().address(server.url()))
+        .build()
+        .unwrap();
+    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
+    let client = Client::connect_observed(config, observer).await.unwrap();
+    let store = RedisStore::connect(client, options()).await.unwrap();
+    let ids = SeededIds::new(1);
+    let mut requests = Vec::new();
+    for i in 0..40 {
+        let request = RequestBuilder::new(&ids, NOW);
+        let request = if i % 2 == 0 {
+            request.asks(["bob"])
+        } else {
+            request.rules(quorum(1, "reviewer"))
+        };
+        let request = request.expires_in(Duration::from_secs(60)).build();
+        store.create(Arc::clone(&request)).await.unwrap();
+        requests.push(request);
+    }
+    let membership = || Membership::default().role(role("reviewer"));
+    let inbox = RequestQuery::in_tenant(TenantId::default())
+        .pending()
+        .decidable_by(actor_id("bob"), membership());
+    let first = PageRequest::first(5).unwrap();
+    let read = async |page: &PageRequest| {
+        let found = store.requests(&inbox, page).await.unwrap();
+        let ids: Vec<_> = found.items.iter().map(|item| *item.id()).collect();
+        let (all, _) = commands.take();
+        (ids, all, found.next)
+    };
+    let of = |range: std::ops::Range<usize>| -> Vec<_> {
+        requests[range]
+            .iter()
+            .map(|request| *request.id())
+            .collect()
+    };
+
+    commands.take();
+    let (found, trips, next) = read(&first).await;
+    assert_eq!((found, trips), (of(0..5), 2), "listing, then documents");
+    let (found, trips, _) = read(&first).await;
+    assert_eq!((found, trips), (of(0..5), 1), "both together");
+    let second = first.clone().after(next.unwrap());
+    let (found, trips, _) = read(&second).await;
+    assert_eq!((found, trips), (of(5..10), 1), "what was seen behind it");
+
+    let act = Act::new(&actor("bob"), NOW, ids.operation_id());
+    let approved = approve(&requests[2], act, membership());
+    let revision = requests[2].revision();
+    store.try_store(approved, revision).await.unwrap();
+    let changed = [of(0..2), of(3..6)].concat();
+    commands.take();
+    let (found, trips, _) = read(&first).await;
+    assert_eq!(found, changed);
+    assert!(trips <= 2, "{trips}: a document more, at most");
+    let (found, trips, _) = read(&first).await;
+    assert_eq!((found, trips), (changed, 1));
 }
