@@ -26,6 +26,8 @@ const ORDERS: [Order; 2] = [Order::Submission, Order::NewestFirst];
 struct Stores {
     memory: MemoryStore,
     redis: RedisStore,
+    /// The same in another process.
+    other: RedisStore,
     ids: SeededIds,
     open: Vec<Arc<MutationRequest>>,
 }
@@ -33,6 +35,14 @@ struct Stores {
 impl Stores {
     fn act(&self, who: &str) -> Act {
         Act::new(&actor(who), NOW, self.ids.operation_id())
+    }
+
+    const fn writer(&self, number: usize) -> &RedisStore {
+        if number.is_multiple_of(3) {
+            &self.redis
+        } else {
+            &self.other
+        }
     }
 
     async fn create(&mut self, number: usize) {
@@ -49,10 +59,8 @@ impl Stores {
             .create(Arc::clone(&request))
             .await
             .expect("an answer");
-        self.redis
-            .create(Arc::clone(&request))
-            .await
-            .expect("an answer");
+        let created = self.writer(number).create(Arc::clone(&request)).await;
+        created.expect("an answer");
         self.open.push(request);
     }
 
@@ -63,7 +71,7 @@ impl Stores {
         } else {
             approve(&before, self.act("bob"), membership())
         };
-        for store in [&self.memory as &dyn Provider, &self.redis] {
+        for store in [&self.memory as &dyn Provider, self.writer(number)] {
             let after = Arc::clone(&after);
             store
                 .try_store(after, before.revision())
@@ -119,6 +127,7 @@ async fn stay_right_while_inboxes_change(partitions: u16) {
     let mut stores = Stores {
         memory: MemoryStore::new(),
         redis: open(server.url(), &options).await,
+        other: open(server.url(), &options).await,
         ids: SeededIds::new(u64::from(partitions)),
         open: Vec::new(),
     };
@@ -136,8 +145,9 @@ async fn stay_right_while_inboxes_change(partitions: u16) {
     }
     for round in 0..8_usize {
         for (limit, order, of_memory, of_redis) in &ends {
-            // The second time is asked as the first one told.
-            for again in 0..2 {
+            // The second time is asked as the first one told; if nothing was written meanwhile, the
+            // third is taken from memory.
+            for again in 0..3 {
                 let at = format!("{limit} {order:?}, round {round}, time {again}");
                 let expected = pages(&stores.memory, *order, *limit).await;
                 let found = pages(&stores.redis, *order, *limit).await;
@@ -165,4 +175,50 @@ async fn pages_stay_right_while_inboxes_change() {
 #[tokio::test]
 async fn pages_of_many_partitions_stay_right_while_inboxes_change() {
     stay_right_while_inboxes_change(64).await;
+}
+
+#[tokio::test]
+async fn what_stays_is_on_one_page_while_others_come_and_go() {
+    let server = server(Persistence::None).await;
+    let options = options().partitions(4);
+    let store = open(server.url(), &options).await;
+    let other = open(server.url(), &options).await;
+    let ids = SeededIds::new(3);
+    let request = || {
+        let request = RequestBuilder::new(&ids, NOW).asks(["bob"]);
+        request.expires_in(Duration::from_secs(60)).build()
+    };
+    let act = || Act::new(&actor("requester"), NOW, ids.operation_id());
+    let (mut stay, mut go) = (Vec::new(), Vec::new());
+    for number in 0..120 {
+        let request = request();
+        store.create(Arc::clone(&request)).await.expect("an answer");
+        if number % 3 == 0 {
+            go.push(request);
+        } else {
+            stay.push(*request.id());
+        }
+    }
+    let writes = async {
+        for before in go {
+            let after = cancel(&before, act());
+            let written = other.try_store(after, before.revision()).await;
+            written.expect("an answer");
+            other.create(request()).await.expect("an answer");
+        }
+    };
+    let reads = async {
+        for round in 0..24 {
+            let order = ORDERS[round % 2];
+            let pages = pages(&store, order, 7).await;
+            let mut found: Vec<_> = pages.iter().flatten().map(|found| *found.id()).collect();
+            let all = found.len();
+            found.retain(|id| stay.contains(id));
+            if order == Order::NewestFirst {
+                found.reverse();
+            }
+            assert_eq!(found, stay, "round {round} of {all}");
+        }
+    };
+    tokio::join!(writes, reads);
 }

@@ -231,17 +231,21 @@ impl Guess {
         (!ids.is_empty()).then(|| (Self { fences, ids }, mget(&keys)))
     }
 
-    /// Takes up what came. What did not is asked for again, should it be wanted.
+    /// Takes up what came but what is of these partitions. What is not taken up is asked for again,
+    /// should it be wanted.
     pub(super) fn hear(
         self,
         shared: &Shared,
         answer: Option<Value>,
+        but_of: &[u16],
         early: &mut Early,
     ) -> Result<(), RedisError> {
         let count = self.fences + self.ids.len();
         let frames = values_of(answer.unwrap_or(Value::Nil), count)?;
         let frames = behind_fences(shared, frames, self.fences)?;
-        early.frames.extend(self.ids.into_iter().zip(frames));
+        let is_wanted = |id: &RequestId| !but_of.contains(&shared.partition(id.slot()).number);
+        let came = self.ids.into_iter().zip(frames);
+        early.frames.extend(came.filter(|(id, _)| is_wanted(id)));
         Ok(())
     }
 }

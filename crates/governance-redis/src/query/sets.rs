@@ -1,6 +1,6 @@
 //! Reads sorted sets of ordinals, several as one.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use bytes::Bytes;
 use redis_client::{
@@ -10,6 +10,7 @@ use redis_client::{
 
 use super::{
     chunks::{self, low_of, ordinal_of},
+    foresight::{Part, State},
     source::{NEWEST, Raw},
     split::{Driver, Search},
 };
@@ -68,6 +69,10 @@ pub(super) struct Question {
     /// How many members were asked for, set by set.
     limits: Vec<usize>,
     names: Vec<String>,
+    /// What is known already, unless something was written: then nothing is asked.
+    known: Option<Arc<Part>>,
+    /// Fence and counters that came with the answers.
+    pub(super) state: Option<State>,
 }
 
 /// Reads the drivers on from a place. One round trip, none if it is known that they are dense.
@@ -156,13 +161,34 @@ impl Question {
             sparse,
             limits,
             names,
+            known: None,
+            state: None,
         })
+    }
+
+    /// Asks for fence and counters alone: while they are as they were, so is this.
+    pub(super) fn unless_written(partition: &Partition, place: Place, known: Arc<Part>) -> Self {
+        Self {
+            commands: Vec::new(),
+            place,
+            fence: partition.fence(),
+            sparse: Vec::new(),
+            limits: Vec::new(),
+            names: Vec::new(),
+            known: Some(known),
+            state: None,
+        }
+    }
+
+    /// Whether it asked for fence and counters alone.
+    pub(super) const fn is_short(&self) -> bool {
+        self.known.is_some()
     }
 
     /// Takes its answers from those that came, and the values of [`about`] from theirs. None if it
     /// has to be asked anew.
     pub(super) fn hear(
-        &self,
+        &mut self,
         shared: &Shared,
         partition: &Partition,
         drivers: &[Driver],
@@ -171,6 +197,13 @@ impl Question {
     ) -> Result<Option<Reading>, RedisError> {
         let upwards = self.place.upwards;
         let (told, counters) = (about.next().flatten(), about.next().flatten());
+        self.state = told.clone().zip(counters.clone());
+        if let Some(known) = &self.known {
+            let is_current = shared.is_current(partition, self.fence, told.as_ref())?;
+            let state = self.state.as_ref().filter(|_| is_current);
+            let read = state.and_then(|state| known.as_read(state));
+            return Ok(read.map(|read| Reading::Of(0, read)));
+        }
         let mut sets = Vec::with_capacity(self.sparse.len());
         for number in &self.sparse {
             let driver = &drivers[*number];

@@ -313,6 +313,12 @@ impl<'a> Source<'a> {
                 let expected = self
                     .start(drivers, place)
                     .and_then(|start| self.shared.foresight.expected(start));
+                let hint = self.partition.hint();
+                if let Some(part) = expected.as_ref().filter(|part| part.may_hold(hint)) {
+                    let known = Arc::clone(part);
+                    let question = sets::Question::unless_written(self.partition, place, known);
+                    return Some((question, expected));
+                }
                 let shares = expected.as_ref().map_or(&[][..], |part| &part.shares);
                 let question = sets::Question::new(self.partition, drivers, place, shares)?;
                 Some((question, expected))
@@ -349,7 +355,7 @@ impl<'a> Source<'a> {
                 }),
                 ..Raw::request(candidate.ordinal, None)
             });
-        let part = Part::of(known.chain(self.raw.iter().copied()), want);
+        let part = Part::of(start, known.chain(self.raw.iter().copied()), want);
         let foresight = &self.shared.foresight;
         if part.members.len() == want && foresight.expected(start).is_none() {
             foresight.expect(start, part);
@@ -361,7 +367,7 @@ impl<'a> Source<'a> {
         match drivers {
             [inbox] if inbox.class == Class::Inbox => {
                 let number = self.partition.number;
-                Some(self.shared.foresight.start(number, self.search, place))
+                self.shared.foresight.start(number, self.search, place)
             }
             _ => None,
         }
@@ -375,19 +381,25 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Takes the answers to its question. What cannot be used is asked anew by the next read.
+    /// Takes the answers to its question. False if they cannot be used: then the next read asks anew.
     pub(super) fn hear(
         &mut self,
-        question: &sets::Question,
+        question: &mut sets::Question,
         expected: Option<Arc<Part>>,
         about: &mut impl Iterator<Item = Option<Bytes>>,
         answers: &mut std::vec::IntoIter<Value>,
-    ) -> Result<(), RedisError> {
+    ) -> Result<bool, RedisError> {
         let Way::Sets { drivers, .. } = &self.way else {
-            return Ok(());
+            return Ok(true);
         };
         self.heard = question.hear(self.shared, self.partition, drivers, about, answers)?;
         let start = self.start(drivers, question.place);
+        if question.is_short() {
+            if let (None, Some(start), Some(before)) = (&self.heard, start, &expected) {
+                self.shared.foresight.changed(start, before);
+            }
+            return Ok(self.heard.is_some());
+        }
         if let Some(sets::Reading::Of(_, read)) = &mut self.heard
             && let Some(start) = start
         {
@@ -395,21 +407,26 @@ impl<'a> Source<'a> {
             self.seen = Some(Seen {
                 start,
                 expected,
-                part: Part::of(found, question.place.want + 1),
+                part: Part {
+                    state: question.state.take(),
+                    until: read.until,
+                    newest: read.newest,
+                    ..Part::of(start, found, usize::MAX)
+                },
                 sets: std::mem::take(&mut read.sets),
             });
         }
-        Ok(())
+        Ok(self.heard.is_some())
     }
 
-    /// Remembers the part of an inbox that was heard: so much of it was taken, and the one behind
-    /// told that nothing was in between.
-    pub(super) fn note_taken(&mut self, taken: usize) {
+    /// Remembers the part of an inbox that was heard: it was taken up to an ordinal, and the one
+    /// behind told that nothing was in between.
+    pub(super) fn note_taken(&mut self, taken: Option<u64>) {
         let Some(mut seen) = self.seen.take() else {
             return;
         };
         let upwards = self.is_upwards();
-        seen.part.members.truncate(taken + 1);
+        seen.part.truncate(taken);
         let last = seen.part.members.last().map(|(ordinal, _)| *ordinal);
         // Without members no set has one.
         let last = last.unwrap_or(if upwards { 0 } else { u64::MAX });

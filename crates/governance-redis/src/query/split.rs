@@ -13,8 +13,8 @@ pub(super) struct Search {
     /// What can be walked over instead of chunks, if there is something: each of them holds every
     /// match.
     pub(super) drivers: Vec<Driver>,
-    /// A number that other searches most likely do not have.
-    pub(super) number: u64,
+    /// Of the whole query, if it is one of a listing.
+    pub(super) digest: Option<Digest>,
 }
 
 /// Sorted sets whose union holds every match, unless a value of them is kept as bitmaps.
@@ -50,15 +50,14 @@ impl Search {
         Self {
             expr,
             drivers,
-            number: 0,
+            digest: None,
         }
     }
 
     /// The search of a query with this digest.
     pub(super) fn of(expr: &Expr, digest: &Digest) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
         Self {
-            number: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            digest: Some(*digest),
             ..Self::new(expr)
         }
     }
@@ -73,7 +72,7 @@ impl Search {
         (keen.len() > 1 && keen.len() < parts.len()).then(|| Self {
             expr: Expr::And(keen),
             drivers: Vec::new(),
-            number: self.number,
+            digest: self.digest,
         })
     }
 
@@ -105,7 +104,7 @@ impl Search {
         Some(Self {
             expr,
             drivers: Vec::new(),
-            number: self.number,
+            digest: self.digest,
         })
     }
 

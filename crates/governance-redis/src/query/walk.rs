@@ -183,7 +183,11 @@ async fn fill(
     (now, early): (&mut Option<Timestamp>, &mut Early),
 ) -> Result<(), RedisError> {
     let want = share(need, unfinished(sources));
-    ask_together(shared, sources, order, (need, want), (now, early)).await?;
+    let heard = ask_together(shared, sources, order, (need, want), (now, early)).await?;
+    if !heard {
+        // Something was written since: it has to be asked as a whole.
+        ask_together(shared, sources, order, (need, want), (now, early)).await?;
+    }
     let fills = try_join_all(sources.iter_mut().map(|source| source.fill(want)));
     if now.is_none() {
         let (fills, time) = join(fills, shared.now()).await;
@@ -198,17 +202,18 @@ async fn fill(
 /// Who asks, what, and what is expected to be found.
 type Asking<'s, 'a> = (&'s mut Source<'a>, Question, Option<Arc<Part>>);
 
-/// Asks one server in one go what every partition would ask by itself, and for its time.
+/// Asks one server in one go what every partition would ask by itself, and for its time. False if
+/// a partition has to ask again.
 async fn ask_together(
     shared: &Shared,
     sources: &mut [Source<'_>],
     order: Order,
     (need, want): (usize, usize),
     (now, early): (&mut Option<Timestamp>, &mut Early),
-) -> Result<(), RedisError> {
+) -> Result<bool, RedisError> {
     let (Topology::Standalone | Topology::Sentinel { .. }) = shared.client.config().topology()
     else {
-        return Ok(());
+        return Ok(true);
     };
     let asking = sources.iter_mut().filter_map(|source| {
         let (question, expected) = source.question(want)?;
@@ -216,7 +221,7 @@ async fn ask_together(
     });
     let mut asking: Vec<Asking<'_, '_>> = asking.collect();
     let Some((first, ..)) = asking.first() else {
-        return Ok(());
+        return Ok(true);
     };
     let partition = first.partition;
     // What most likely will be on the page, in its order.
@@ -257,21 +262,27 @@ async fn ask_together(
         .map(|commands| shared.together(TOGETHER, partition, commands));
     let mut answers = try_join_all(reads).await?;
     let groups = asking.chunks_mut(AT_ONCE).zip(guesses);
+    let mut all_heard = true;
     for ((group, guess), answers) in groups.zip(&mut answers) {
         let keys = group.len() * ABOUT;
         let mut about = values_of(answers.next().unwrap_or(Value::Nil), keys)?.into_iter();
+        let mut unheard = Vec::new();
         for (source, question, expected) in group {
-            source.hear(question, expected.take(), &mut about, answers)?;
+            if !source.hear(question, expected.take(), &mut about, answers)? {
+                unheard.push(source.partition.number);
+            }
         }
         if let Some(guess) = guess {
-            guess.hear(shared, answers.next(), early)?;
+            // Documents may not be older than what tells that they are wanted.
+            guess.hear(shared, answers.next(), &unheard, early)?;
         }
+        all_heard &= unheard.is_empty();
     }
     if asks_time {
         let time = answers.last_mut().and_then(Iterator::next);
         *now = Some(time_of(time.unwrap_or(Value::Nil))?);
     }
-    Ok(())
+    Ok(all_heard)
 }
 
 fn unfinished(sources: &[Source<'_>]) -> usize {
@@ -323,10 +334,10 @@ fn take(sources: &mut [Source<'_>], order: Order, most: usize) -> Vec<Candidate>
 
 /// Tells every partition how much was taken of it.
 fn note_taken(sources: &mut [Source<'_>], batch: &[Candidate]) {
-    let mut taken = vec![0_usize; sources.len()];
+    let mut taken = vec![None; sources.len()];
     for candidate in batch {
         if let Some(taken) = taken.get_mut(usize::from(candidate.partition)) {
-            *taken += 1;
+            *taken = Some(candidate.ordinal);
         }
     }
     for (source, taken) in sources.iter_mut().zip(taken) {
