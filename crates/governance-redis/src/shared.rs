@@ -53,8 +53,8 @@ pub(crate) enum Found<'a> {
 const ATTEMPTS: usize = 8;
 /// Entries of id tables that are kept.
 const SLOTS_KEPT: usize = 100_000;
-/// What earlier pages tell may take such a part of what documents may.
-const FORESIGHT: usize = 16;
+/// What earlier pages tell may take an eighth of what documents may.
+const FORESIGHT: usize = 8;
 
 const GET: Operation = Operation::read("get");
 const TIME: Operation = Operation::read("time");

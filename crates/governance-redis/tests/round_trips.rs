@@ -11,8 +11,9 @@ use std::{
 };
 
 use governance_core::{
-    Act, Commit, GovernedCommit, IdSource as _, Membership, Order, PageRequest, RequestQueries,
-    RequestQuery, RequestStore, StateStore, StateVersion, StateWrite, TenantId, Timestamp,
+    Act, Commit, Cursor, GovernedCommit, IdSource as _, Membership, Order, PageRequest,
+    RequestQueries, RequestQuery, RequestStore, StateStore, StateVersion, StateWrite, TenantId,
+    Timestamp,
 };
 use governance_redis::RedisStore;
 use governance_testkit::fixtures::{
@@ -221,4 +222,30 @@ async fn a_page_that_was_read_before_is_one_round_trip() {
         trips <= 3,
         "{trips}: the listing as a whole, and a document more"
     );
+}
+
+#[tokio::test]
+async fn a_cursor_that_was_made_up_does_not_make_the_store_search_where_nothing_is() {
+    let server = server(Persistence::None).await;
+    let commands = Arc::new(Commands::default());
+    let config = patient(Config::builder().address(server.url()))
+        .build()
+        .unwrap();
+    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
+    let client = Client::connect_observed(config, observer).await.unwrap();
+    let store = RedisStore::connect(client, options()).await.unwrap();
+    let ids = SeededIds::new(1);
+    let request = RequestBuilder::new(&ids, NOW).asks(["bob"]);
+    let request = request.expires_in(Duration::from_secs(60)).build();
+    store.create(Arc::clone(&request)).await.unwrap();
+    let query = RequestQuery::in_tenant(TenantId::default()).pending();
+    // Of one partition: the ordinal 2^56, seven bits a byte.
+    let place = [&[1, 0, 1, 0][..], &[0x80; 8], &[1]].concat();
+    let cursor = Cursor::new(Order::NewestFirst, query.digest(), &place);
+    let page = PageRequest::first(5).unwrap().order(Order::NewestFirst);
+    commands.take();
+    let found = store.requests(&query, &page.after(cursor)).await.unwrap();
+    let (all, _) = commands.take();
+    assert!(all <= 5, "{all} commands");
+    assert_eq!((found.items, found.next), (vec![request], None));
 }

@@ -10,7 +10,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use governance_core::Digest;
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::{
     cache::{IdSlot, Recent},
+    layout::Fence,
     partition::{Counters, Hint},
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Foresight {
 }
 
 /// The part of a page that came from one partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Part {
     /// Of which walk, lest another has the same number.
     pub(super) of: Walk,
@@ -53,7 +53,7 @@ pub(super) struct Part {
 }
 
 /// Fence and counters of a partition.
-pub(super) type State = (Bytes, Bytes);
+pub(super) type State = (Fence, Counters);
 
 /// A walk over an inbox, from a place on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +77,7 @@ const SCARCE: u8 = 1;
 /// Traits that are kept. They take no more room than a number each.
 const TRAITS: usize = 4_096;
 /// What an entry takes beside its members.
-const BESIDE: usize = 320;
+const BESIDE: usize = 256;
 
 impl Foresight {
     /// One that takes about so many bytes.
@@ -122,7 +122,10 @@ impl Foresight {
     pub(super) fn found(&self, start: Start, before: Option<&Arc<Part>>, mut part: Part) {
         part.is_steady = before.is_none_or(|before| before.is_like(&part));
         part.is_quiet = before.is_some_and(|before| before.state == part.state);
-        self.expect(start, part);
+        // What is written again weighs again.
+        if before.is_none_or(|before| **before != part) {
+            self.expect(start, part);
+        }
     }
 
     /// Takes note that something was written since.
@@ -214,15 +217,14 @@ impl Part {
 
     /// Whether it is worth asking if it is still so: nothing was written lately, as far as is known.
     pub(super) fn may_hold(&self, known: Hint) -> bool {
-        let stamp = |(_, counters): &State| Counters::read(Some(counters)).ok().map(|c| c.stamp);
         // Others may have written, so what is known here may be older.
-        let stamp = self.state.as_ref().and_then(stamp);
-        self.is_quiet && stamp.is_some_and(|stamp| stamp >= known.stamp)
+        let is_newest = |(_, counters): State| counters.stamp >= known.stamp;
+        self.is_quiet && self.state.is_some_and(is_newest)
     }
 
     /// What a reading would find, if the partition is in this state.
-    pub(super) fn as_read(&self, state: &State) -> Option<Read> {
-        (self.state.as_ref()? == state).then(|| {
+    pub(super) fn as_read(&self, state: State) -> Option<Read> {
+        (self.state? == state).then(|| {
             let members = self.members.iter();
             Read {
                 members: members
@@ -363,25 +365,32 @@ mod tests {
     fn a_part_is_an_answer_while_nothing_was_written() {
         let foresight = Foresight::new(1 << 12);
         let start = foresight.start(0, &search(), place(3)).unwrap();
-        let state = |counters: &'static [u8]| (Bytes::from_static(b"fence"), counters.into());
-        let found = |counters: &'static [u8]| {
+        let state = |stamp: u64| {
+            let fence: Fence = "1:1:0:1".parse().unwrap();
+            let counters = Counters {
+                stamp,
+                ..Counters::default()
+            };
+            (fence, counters)
+        };
+        let found = |stamp: u64| {
             let before = foresight.expected(start);
             let part = Part {
-                state: Some(state(counters)),
+                state: Some(state(stamp)),
                 ..part(start, &[1, 2])
             };
             foresight.found(start, before.as_ref(), part);
             foresight.expected(start).unwrap()
         };
-        assert!(!found(b"1").is_quiet, "it was seen once");
-        let quiet = found(b"1");
+        assert!(!found(1).is_quiet, "it was seen once");
+        let quiet = found(1);
         assert!(quiet.is_quiet);
-        assert!(quiet.as_read(&state(b"1")).is_some());
-        assert!(quiet.as_read(&state(b"2")).is_none());
+        assert!(quiet.as_read(state(1)).is_some());
+        assert!(quiet.as_read(state(2)).is_none());
         foresight.changed(start, &quiet);
         assert!(!foresight.expected(start).unwrap().is_quiet);
-        assert!(!found(b"2").is_quiet);
-        assert!(part(start, &[1]).as_read(&state(b"1")).is_none());
+        assert!(!found(2).is_quiet);
+        assert!(part(start, &[1]).as_read(state(1)).is_none());
     }
 
     #[test]

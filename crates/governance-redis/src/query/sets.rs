@@ -197,12 +197,12 @@ impl Question {
     ) -> Result<Option<Reading>, RedisError> {
         let upwards = self.place.upwards;
         let (told, counters) = (about.next().flatten(), about.next().flatten());
-        self.state = told.clone().zip(counters.clone());
         if let Some(known) = &self.known {
-            let is_current = shared.is_current(partition, self.fence, told.as_ref())?;
-            let state = self.state.as_ref().filter(|_| is_current);
-            let read = state.and_then(|state| known.as_read(state));
-            return Ok(read.map(|read| Reading::Of(0, read)));
+            if !shared.is_current(partition, self.fence, told.as_ref())? {
+                return Ok(None);
+            }
+            let state = (self.fence, Counters::read(counters.as_deref())?);
+            return Ok(known.as_read(state).map(|read| Reading::Of(0, read)));
         }
         let mut sets = Vec::with_capacity(self.sparse.len());
         for number in &self.sparse {
@@ -227,7 +227,9 @@ impl Question {
             // Known from now on.
             return Ok(None);
         }
-        let newest = Counters::read(counters.as_deref())?.ordinals;
+        let counters = Counters::read(counters.as_deref())?;
+        self.state = Some((self.fence, counters));
+        let newest = counters.ordinals;
         let mut limits = self.limits.as_slice();
         let reads = self.sparse.iter().zip(sets).map(|(number, sets)| {
             let (of_these, rest) = limits.split_at(sets.len());

@@ -692,6 +692,14 @@ impl<'a> Source<'a> {
                 return;
             }
         }
+        if self.scanned > newest {
+            // A cursor may say anything; nothing is that far up.
+            self.scanned = newest;
+            self.done = newest == 0;
+            if chunks.last().is_none_or(|last| newest <= last * CHUNK) {
+                return;
+            }
+        }
         let below = self.scanned;
         for (chunk, bits) in answered.chunks {
             let before = if chunk == below / CHUNK {

@@ -35,6 +35,9 @@ const HEADS: Operation = Operation::read("query_heads");
 const TOGETHER: Operation = Operation::read("query_together");
 /// Partitions whose questions are one pipeline.
 const AT_ONCE: usize = 32;
+/// Of more partitions what was seen beyond a page is little each, and takes more room than it is
+/// worth.
+const MOST_FORESEEN: usize = 8;
 /// Documents that are asked for before it is known whether they are wanted.
 const MOST_EARLY: usize = 64;
 
@@ -368,6 +371,9 @@ fn end(
         if let (Some(place), Some(source)) = (places.get_mut(i), sources.get(i)) {
             *place = source.before(candidate.at);
         }
+    }
+    if sources.len() > MOST_FORESEEN {
+        return Place::Ordinals(places);
     }
     for (source, place) in sources.iter().zip(&places) {
         let number = source.partition.number;
