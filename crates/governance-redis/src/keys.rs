@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use governance_core::{Dimension, RequestId, Scope};
-use redis_client::{Key, KeyPrefix, TaggedKeyBuilder};
+use redis_client::{Key, KeyPrefix, KeyTooLong, TaggedKeyBuilder};
 
 use crate::index::{Class, IndexTerm};
 
@@ -247,6 +247,8 @@ const LONGEST_NAME: usize = 128;
 #[derive(Debug, Clone)]
 pub(crate) struct PartitionKeys {
     base: TaggedKeyBuilder,
+    /// What keys of requests begin with: a page makes many of them.
+    requests: TaggedKeyBuilder,
     /// Every key of the partition goes where this one does.
     pub(crate) fence: Key,
     pub(crate) counters: Key,
@@ -264,6 +266,7 @@ impl PartitionKeys {
             counters: fixed("n"),
             feed: fixed("e"),
             progress: fixed("w"),
+            requests: base.clone().part("r"),
             base,
         }
     }
@@ -279,7 +282,7 @@ impl PartitionKeys {
     }
 
     pub(crate) fn request(&self, id: &RequestId) -> Key {
-        done(self.part("r").part(id_text(id)))
+        short(self.requests.with(id_text(id)))
     }
 
     pub(crate) fn state(&self, scope: &Scope) -> Key {
@@ -338,9 +341,16 @@ impl PartitionKeys {
     }
 }
 
+/// Length of the short text of an id.
+const ID_TEXT: usize = 22;
+
 /// The short text of an id in a key.
-fn id_text(id: &RequestId) -> String {
-    URL_SAFE_NO_PAD.encode(id.as_bytes())
+fn id_text(id: &RequestId) -> [u8; ID_TEXT] {
+    let mut text = [0; ID_TEXT];
+    // 16 bytes are always as long in this text.
+    let written = URL_SAFE_NO_PAD.encode_slice(id.as_bytes(), &mut text);
+    debug_assert_eq!(written, Ok(ID_TEXT));
+    text
 }
 
 fn inbox(dimension: &str) -> &str {
@@ -366,8 +376,11 @@ fn name(key: TaggedKeyBuilder, name: &str) -> TaggedKeyBuilder {
 }
 
 fn done(key: TaggedKeyBuilder) -> Key {
-    key.finish()
-        .expect("a prefix of 256 bytes and names of 128 bytes make short keys")
+    short(key.finish())
+}
+
+fn short(key: Result<Key, KeyTooLong>) -> Key {
+    key.expect("a prefix of 256 bytes and names of 128 bytes make short keys")
 }
 
 #[cfg(test)]

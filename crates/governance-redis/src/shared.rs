@@ -14,13 +14,14 @@ use redis_client::{
 use crate::{
     apply::{After, Answer, Before, KEEP, RecordWrite, StateRecordWrite, Step},
     cache::{Documents, Slots, Stored},
-    codec::{self, Frame, Head},
+    codec::{self, BLOCK, Frame, Head},
     error::{RedisError, UnreadableRequest},
     index::IndexRecord,
     layout::{Fence, Layout},
     open::Warning,
     options::{Durability, RedisStoreOptions},
     partition::{Hint, Partition},
+    query::Foresight,
     regress::StoreRegressed,
 };
 
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) series: u32,
     pub(crate) documents: Documents,
     pub(crate) slots: Slots,
+    pub(crate) foresight: Foresight,
     pub(crate) warnings: Vec<Warning>,
     /// What was noticed of a store that went backwards, until somebody accepts it.
     pub(crate) regressed: Mutex<Option<StoreRegressed>>,
@@ -51,6 +53,8 @@ pub(crate) enum Found<'a> {
 const ATTEMPTS: usize = 8;
 /// Entries of id tables that are kept.
 const SLOTS_KEPT: usize = 100_000;
+/// What earlier pages tell may take an eighth of what documents may.
+const FORESIGHT: usize = 8;
 
 const GET: Operation = Operation::read("get");
 const TIME: Operation = Operation::read("time");
@@ -67,6 +71,7 @@ impl Shared {
         Self {
             documents: Documents::new(options.cache_bytes),
             slots: Slots::new(SLOTS_KEPT),
+            foresight: Foresight::new(options.cache_bytes / FORESIGHT),
             regressed: Mutex::default(),
             client,
             prefix,
@@ -210,6 +215,7 @@ impl Shared {
     pub(crate) fn forget_everything(&self) {
         self.documents.clear();
         self.slots.clear();
+        self.foresight.clear();
     }
 
     /// Takes up counters that the server told after `before` was taken.
@@ -263,6 +269,32 @@ impl Shared {
     /// Decodes a frame that was just read, and remembers it.
     pub(crate) fn take_in(&self, id: RequestId, frame: &Bytes) -> Result<Arc<Stored>, RedisError> {
         let known = self.documents.get(&id, |stored| stored.bytes);
+        self.take_in_beside(id, frame, known)
+    }
+
+    /// The same for several of them.
+    pub(crate) fn take_in_all<'f>(
+        &self,
+        frames: impl Iterator<Item = (RequestId, &'f Bytes)> + Clone,
+    ) -> Vec<Result<Arc<Stored>, RedisError>> {
+        let ids = frames.clone().map(|(id, _)| id);
+        let look = |stored: &Arc<Stored>| {
+            // Where the block and the request begin.
+            u64::from(stored.block[BLOCK - 1]) ^ stored.request.revision().get()
+        };
+        let known = self.documents.get_all(ids, look, |stored| stored.bytes);
+        let beside = frames.zip(known);
+        beside
+            .map(|((id, frame), known)| self.take_in_beside(id, frame, known))
+            .collect()
+    }
+
+    fn take_in_beside(
+        &self,
+        id: RequestId,
+        frame: &Bytes,
+        known: Option<Arc<Stored>>,
+    ) -> Result<Arc<Stored>, RedisError> {
         if let Some(known) = known
             && codec::block_of(frame) == Some(known.block)
             && codec::is_whole(frame)

@@ -117,12 +117,15 @@ async fn requests_of(
     .await
 }
 
-async fn write_both(plan: &Plan, memory: &MemoryStore, redis: &RedisStore) {
+async fn create_both(plan: &Plan, memory: &MemoryStore, redis: &RedisStore) {
     for life in &plan.lives {
         let first = &life.forms[0];
         let expected = creation(memory.create(Arc::clone(first)).await);
         assert_eq!(creation(redis.create(Arc::clone(first)).await), expected);
     }
+}
+
+async fn write_both(plan: &Plan, memory: &MemoryStore, redis: &RedisStore) {
     let mut at: HashMap<usize, usize> = HashMap::new();
     for (turn, i) in plan.turns.iter().enumerate() {
         let forms = &plan.lives[*i].forms;
@@ -223,6 +226,9 @@ fn side_by_side(partitions: u16) {
             let memory = MemoryStore::new();
             let options = options().partitions(partitions);
             let redis = open(server.url(), &options).await;
+            create_both(&plan, &memory, &redis).await;
+            // What is remembered of these pages is old when they are read again.
+            compare(&plan, &memory, &redis, partitions == 1).await;
             write_both(&plan, &memory, &redis).await;
             compare(&plan, &memory, &redis, partitions == 1).await;
             purge_some(&plan, &memory, &redis).await;

@@ -29,6 +29,29 @@ impl Bits {
         Self(bits)
     }
 
+    /// The same as [`read`](Self::read) and [`and_read`](Self::and_read), in one pass.
+    pub(super) fn read_both(one: &[u8], other: &[u8]) -> Self {
+        let length = one.len().min(other.len());
+        let (Some(one), Some(other)) = (one.get(..length), other.get(..length)) else {
+            return Self::none();
+        };
+        let (words, rest) = one.as_chunks::<8>();
+        let (others, other_rest) = other.as_chunks::<8>();
+        let pairs = words.iter().zip(others).take(Self::WORDS);
+        let any = pairs.clone().fold(0, |any, (word, other)| {
+            any | (u64::from_ne_bytes(*word) & u64::from_ne_bytes(*other))
+        });
+        if any == 0
+            && rest
+                .iter()
+                .zip(other_rest)
+                .all(|(byte, other)| byte & other == 0)
+        {
+            return Self::none();
+        }
+        Self::read(one).and_read(other)
+    }
+
     pub(crate) fn insert(&mut self, low: u16) {
         let word = usize::from(low) / 64;
         if self.0.len() <= word {
@@ -188,7 +211,12 @@ mod tests {
         #[test]
         fn bytes_need_not_be_read_first(
             a in lows(), bytes in prop::collection::vec(any::<u8>(), 0..70),
+            // Mostly zeros, so that both often have nothing in common.
+            others in prop::collection::vec(prop::sample::select(&[0_u8, 0, 0, 0, 0, 0, 1, 0xff][..]), 0..70),
         ) {
+            let expected = Bits::read(&bytes).and(&Bits::read(&others));
+            prop_assert!(Bits::read_both(&bytes, &others).iter().eq(expected.iter()));
+            prop_assert!(Bits::read_both(&others, &bytes).iter().eq(expected.iter()));
             let (a, read) = (bits(&a), Bits::read(&bytes));
             let both = a.clone().and_read(&bytes);
             prop_assert_eq!(both.is_empty(), both.iter().next().is_none());

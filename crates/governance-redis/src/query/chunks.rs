@@ -19,10 +19,11 @@ use crate::{
 };
 
 const CHUNKS: Operation = Operation::read("query_chunks");
-/// Most bitmaps of one answer: 256 KiB of them.
-const BITMAPS: usize = 32;
-/// Answers that are under way together.
-const ANSWERS: usize = 2;
+/// Most bitmaps that are asked for together: 512 KiB of them.
+const BITMAPS: usize = 64;
+/// Most bitmaps of one answer. Answers are under way together: while one is taken apart, the
+/// server gets the next ready, and memory is needed for one or two of them.
+const IN_ONE_ANSWER: usize = 16;
 /// How often a read is done anew because the layout changed under it.
 const ATTEMPTS: usize = 8;
 
@@ -34,14 +35,15 @@ pub(super) struct Answered {
 
 /// How many chunks of this search are read at once at most.
 pub(super) fn at_once(search: &Search) -> usize {
-    in_one_answer(search) * ANSWERS
+    (BITMAPS / bitmaps(search)).max(1)
 }
 
-fn in_one_answer(search: &Search) -> usize {
+/// How many bitmaps the search needs of one chunk, at least one.
+fn bitmaps(search: &Search) -> usize {
     let has_bitmaps = |term: &&Term| Class::of(term.dimension()) != Class::Inbox;
     let terms = search.terms();
     let bitmaps = terms.iter().filter(has_bitmaps).count() + usize::from(search.needs_live());
-    (BITMAPS / bitmaps.max(1)).max(1)
+    bitmaps.max(1)
 }
 
 /// Evaluates the search on these chunks, which follow one another. One round trip.
@@ -56,8 +58,10 @@ pub(super) async fn evaluate(
 ) -> Result<Answered, RedisError> {
     for _ in 0..ATTEMPTS {
         let (fence, hint) = (partition.fence(), partition.hint());
+        let in_one_answer = (IN_ONE_ANSWER / bitmaps(search)).max(1);
+        let answers = chunks.len().div_ceil(in_one_answer).max(1);
         let parts = chunks
-            .chunks(in_one_answer(search))
+            .chunks(chunks.len().div_ceil(answers).max(1))
             .map(|chunks| once(shared, partition, search, chunks, fence, hint));
         let parts: Option<Vec<Answered>> = try_join_all(parts).await?.into_iter().collect();
         let whole = parts.and_then(|parts| {

@@ -100,6 +100,7 @@ pub(super) async fn read(
                 members: members.map(|ordinal| Raw::request(ordinal, None)).collect(),
                 until: None,
                 newest: answer.counters.ordinals,
+                sets: Vec::new(),
             },
         )));
     }

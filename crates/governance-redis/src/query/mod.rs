@@ -10,6 +10,7 @@ mod common;
 mod count;
 mod due;
 mod fetch;
+mod foresight;
 mod journal;
 mod operands;
 mod place;
@@ -21,5 +22,6 @@ mod walk;
 
 pub(crate) use bits::Bits;
 pub(crate) use count::count;
+pub(crate) use foresight::Foresight;
 pub(crate) use journal::{Entry as JournalEntry, range as journal_range};
 pub(crate) use walk::{Listing, refuse_deadline, walk};

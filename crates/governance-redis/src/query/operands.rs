@@ -37,6 +37,11 @@ impl Operand {
         }
     }
 
+    /// The bitmap, if there is no request with the term besides.
+    fn only_bitmap(&self) -> Option<&[u8]> {
+        self.bitmap.as_deref().filter(|_| self.members.is_empty())
+    }
+
     /// Those of `all` that have the term.
     fn among(&self, all: Bits) -> Bits {
         match &self.bitmap {
@@ -106,7 +111,7 @@ impl Operands {
         let is_not = |part: &&Expr| matches!(part, Expr::Not(_));
         let mut wanted = parts.iter().filter(|part| !is_not(part));
         let mut all = match wanted.next() {
-            Some(first) => self.of(first, chunk),
+            Some(first) => self.first(first, &mut wanted, chunk),
             None => live(chunk),
         };
         for part in wanted.chain(parts.iter().filter(is_not)) {
@@ -123,6 +128,28 @@ impl Operands {
             };
         }
         all
+    }
+
+    /// The first part, and the second too where both are no more than a bitmap: what they have in
+    /// common is often nothing.
+    fn first<'a>(
+        &self,
+        first: &Expr,
+        rest: &mut (impl Iterator<Item = &'a Expr> + Clone),
+        chunk: &Chunk,
+    ) -> Bits {
+        let bitmap = |part: &Expr| match part {
+            Expr::Term(term) => self.term(term, chunk)?.only_bitmap(),
+            _ => None,
+        };
+        let second = rest.clone().next().and_then(bitmap);
+        match (bitmap(first), second) {
+            (Some(one), Some(other)) => {
+                rest.next();
+                Bits::read_both(one, other)
+            }
+            _ => self.of(first, chunk),
+        }
     }
 
     fn term<'a>(&self, term: &Term, chunk: &'a Chunk) -> Option<&'a Operand> {

@@ -1,6 +1,6 @@
 //! Reads sorted sets of ordinals, several as one.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use bytes::Bytes;
 use redis_client::{
@@ -10,6 +10,7 @@ use redis_client::{
 
 use super::{
     chunks::{self, low_of, ordinal_of},
+    foresight::{Part, State},
     source::{NEWEST, Raw},
     split::{Driver, Search},
 };
@@ -38,6 +39,8 @@ pub(super) struct Read {
     pub(super) until: Option<u64>,
     /// The ordinal after the newest.
     pub(super) newest: u64,
+    /// What each set had, where members tell ids.
+    pub(super) sets: Vec<Vec<Member>>,
 }
 
 /// What came of reading drivers.
@@ -59,11 +62,17 @@ pub(super) struct Place {
 /// What is asked about drivers, to be sent behind a question for the values of [`about`].
 pub(super) struct Question {
     pub(super) commands: Vec<Cmd>,
-    place: Place,
+    pub(super) place: Place,
     fence: Fence,
     /// The numbers of the drivers that may be sparse.
     sparse: Vec<usize>,
+    /// How many members were asked for, set by set.
+    limits: Vec<usize>,
     names: Vec<String>,
+    /// What is known already, unless something was written: then nothing is asked.
+    known: Option<Arc<Part>>,
+    /// Fence and counters that came with the answers.
+    pub(super) state: Option<State>,
 }
 
 /// Reads the drivers on from a place. One round trip, none if it is known that they are dense.
@@ -77,7 +86,7 @@ pub(super) async fn read(
     place: Place,
 ) -> Result<Reading, RedisError> {
     for _ in 0..ATTEMPTS {
-        let Some(mut question) = Question::new(partition, drivers, place) else {
+        let Some(mut question) = Question::new(partition, drivers, place, &[]) else {
             return Ok(Reading::Dense);
         };
         let about = about(partition);
@@ -114,8 +123,14 @@ pub(super) fn is_known_dense(partition: &Partition, fence: Fence, driver: &Drive
 }
 
 impl Question {
-    /// What to ask; none if it is known that every driver is dense.
-    pub(super) fn new(partition: &Partition, drivers: &[Driver], place: Place) -> Option<Self> {
+    /// What to ask; none if it is known that every driver is dense. An inbox is asked for about
+    /// as many members as each of its sets is expected to have, if that is known.
+    pub(super) fn new(
+        partition: &Partition,
+        drivers: &[Driver],
+        place: Place,
+        shares: &[usize],
+    ) -> Option<Self> {
         let fence = partition.fence();
         let sparse: Vec<usize> = (0..drivers.len())
             .filter(|number| !is_known_dense(partition, fence, &drivers[*number]))
@@ -123,14 +138,15 @@ impl Question {
         if sparse.is_empty() {
             return None;
         }
-        let mut commands = Vec::new();
+        let (mut commands, mut limits) = (Vec::new(), Vec::new());
         for number in &sparse {
             let driver = &drivers[*number];
-            let limit = limit(driver, place.want);
-            commands.extend(driver.terms.iter().map(|term| {
+            for (at, term) in driver.terms.iter().enumerate() {
+                let limit = limit(driver, place.want, shares.get(at));
                 let key = partition.keys.term(fence.active, term, 0);
-                range(&key, place.from, place.upwards, limit)
-            }));
+                commands.push(range(&key, place.from, place.upwards, limit));
+                limits.push(limit);
+            }
         }
         let names = names(sparse.iter().map(|number| &drivers[*number]));
         if !names.is_empty() {
@@ -143,22 +159,51 @@ impl Question {
             place,
             fence,
             sparse,
+            limits,
             names,
+            known: None,
+            state: None,
         })
+    }
+
+    /// Asks for fence and counters alone: while they are as they were, so is this.
+    pub(super) fn unless_written(partition: &Partition, place: Place, known: Arc<Part>) -> Self {
+        Self {
+            commands: Vec::new(),
+            place,
+            fence: partition.fence(),
+            sparse: Vec::new(),
+            limits: Vec::new(),
+            names: Vec::new(),
+            known: Some(known),
+            state: None,
+        }
+    }
+
+    /// Whether it asked for fence and counters alone.
+    pub(super) const fn is_short(&self) -> bool {
+        self.known.is_some()
     }
 
     /// Takes its answers from those that came, and the values of [`about`] from theirs. None if it
     /// has to be asked anew.
     pub(super) fn hear(
-        &self,
+        &mut self,
         shared: &Shared,
         partition: &Partition,
         drivers: &[Driver],
         about: &mut impl Iterator<Item = Option<Bytes>>,
         answers: &mut std::vec::IntoIter<Value>,
     ) -> Result<Option<Reading>, RedisError> {
-        let Place { upwards, want, .. } = self.place;
+        let upwards = self.place.upwards;
         let (told, counters) = (about.next().flatten(), about.next().flatten());
+        if let Some(known) = &self.known {
+            if !shared.is_current(partition, self.fence, told.as_ref())? {
+                return Ok(None);
+            }
+            let state = (self.fence, Counters::read(counters.as_deref())?);
+            return Ok(known.as_read(state).map(|read| Reading::Of(0, read)));
+        }
         let mut sets = Vec::with_capacity(self.sparse.len());
         for number in &self.sparse {
             let driver = &drivers[*number];
@@ -182,20 +227,43 @@ impl Question {
             // Known from now on.
             return Ok(None);
         }
-        let newest = Counters::read(counters.as_deref())?.ordinals;
+        let counters = Counters::read(counters.as_deref())?;
+        self.state = Some((self.fence, counters));
+        let newest = counters.ordinals;
+        let mut limits = self.limits.as_slice();
         let reads = self.sparse.iter().zip(sets).map(|(number, sets)| {
-            let limit = limit(&drivers[*number], want);
-            (*number, join(&sets, limit, upwards, newest))
+            let (of_these, rest) = limits.split_at(sets.len());
+            limits = rest;
+            let mut read = join(&sets, of_these, upwards, newest);
+            if drivers[*number].class == Class::Inbox {
+                read.sets = sets;
+            }
+            (*number, read)
         });
         Ok(Some(choose(reads.collect(), upwards)))
     }
 }
 
-fn limit(driver: &Driver, want: usize) -> usize {
-    match driver.class {
-        Class::Inbox => want,
-        Class::Ordinals | Class::Bitmap => ORDINALS.max(want),
+fn limit(driver: &Driver, want: usize, share: Option<&usize>) -> usize {
+    match (driver.class, share) {
+        // One more tells that nothing is in between, and a few may be gone.
+        (Class::Inbox, Some(share)) => want.min(share + share / 8 + 1),
+        (Class::Inbox, None) => want,
+        (Class::Ordinals | Class::Bitmap, _) => ORDINALS.max(want),
     }
+}
+
+/// How many members each of these sets has up to an ordinal.
+pub(super) fn shares(sets: &[Vec<Member>], last: u64, upwards: bool) -> Vec<usize> {
+    let is_within = |(ordinal, _): &&Member| {
+        if upwards {
+            *ordinal <= last
+        } else {
+            *ordinal >= last
+        }
+    };
+    let within = |set: &Vec<Member>| set.iter().take_while(is_within).count();
+    sets.iter().map(within).collect()
 }
 
 fn range(key: &Key, from: u64, upwards: bool, limit: usize) -> Cmd {
@@ -272,7 +340,7 @@ fn choose(mut reads: Vec<(usize, Read)>, upwards: bool) -> Reading {
 }
 
 /// The ordinal of a member, and its slot if it tells that. Scores are not asked for.
-type Member = (u64, Option<IdSlot>);
+pub(super) type Member = (u64, Option<IdSlot>);
 
 fn member_of(member: &[u8], class: Class) -> Option<Member> {
     match class {
@@ -282,9 +350,13 @@ fn member_of(member: &[u8], class: Class) -> Option<Member> {
 }
 
 /// One walk over several sets. A set that was cut off hides what is behind its last member.
-fn join(sets: &[Vec<Member>], limit: usize, upwards: bool, newest: u64) -> Read {
+fn join(sets: &[Vec<Member>], limits: &[usize], upwards: bool, newest: u64) -> Read {
     let last = |set: &Vec<Member>| set.last().map_or(0, |(ordinal, _)| *ordinal);
-    let cut = sets.iter().filter(|set| set.len() >= limit).map(last);
+    let cut = sets
+        .iter()
+        .zip(limits)
+        .filter(|(set, limit)| set.len() >= **limit)
+        .map(|(set, _)| last(set));
     let edge = if upwards { cut.min() } else { cut.max() };
     let is_seen = |ordinal: u64| {
         edge.is_none_or(|edge| {
@@ -315,6 +387,7 @@ fn join(sets: &[Vec<Member>], limit: usize, upwards: bool, newest: u64) -> Read 
             .collect(),
         until: edge.map(|edge| if upwards { edge + 1 } else { edge }),
         newest,
+        sets: Vec::new(),
     }
 }
 
@@ -377,6 +450,7 @@ mod tests {
                     members: members.collect(),
                     until,
                     newest: 100,
+                    sets: Vec::new(),
                 }
             };
             // Upwards read below 40, downwards from 10 on.
@@ -401,11 +475,11 @@ mod tests {
 
     #[test]
     fn a_set_that_is_cut_off_hides_what_follows() {
-        let read = join(&[set(&[1, 4, 6]), set(&[2, 9])], 3, true, 10);
+        let read = join(&[set(&[1, 4, 6]), set(&[2, 9])], &[3, 3], true, 10);
         assert_eq!((ordinals(&read), read.until), (vec![1, 2, 4, 6], Some(7)));
-        let read = join(&[set(&[9, 4, 3]), set(&[8, 2])], 3, false, 10);
+        let read = join(&[set(&[9, 4, 3]), set(&[8, 2])], &[3, 3], false, 10);
         assert_eq!((ordinals(&read), read.until), (vec![9, 8, 4, 3], Some(3)));
-        let read = join(&[set(&[1, 4]), set(&[1])], 3, true, 10);
+        let read = join(&[set(&[1, 4]), set(&[1])], &[3, 3], true, 10);
         assert_eq!((ordinals(&read), read.until), (vec![1, 4], None));
     }
 }

@@ -1,13 +1,15 @@
 //! Walks over one partition and gives candidates in the order of a page.
 
-use std::{cmp::Ordering, collections::VecDeque};
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use governance_core::{Order, RequestId, Timestamp};
 use redis_client::redis::Value;
 
 use super::{
-    chunks, common, due, journal,
+    chunks, common, due,
+    foresight::{Part, Start},
+    journal,
     place::DuePlace,
     sets,
     slots::resolve,
@@ -143,6 +145,30 @@ pub(super) struct Source<'a> {
     budget: usize,
     /// The next part of a walk over sets, if it was asked for together with other partitions.
     heard: Option<sets::Reading>,
+    /// What is to be remembered of that, once it is known how much of it was taken.
+    seen: Option<Seen>,
+    /// What is to be done about members of an inbox that no bitmap was asked about.
+    doubt: Doubt,
+}
+
+/// The part of an inbox that was asked for together with other partitions.
+struct Seen {
+    start: Start,
+    expected: Option<Arc<Part>>,
+    part: Part,
+    sets: Vec<Vec<sets::Member>>,
+}
+
+/// Whether what was found may be no match for the most part. An inbox is the same for all tenants
+/// and states, so it depends on the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// No.
+    None,
+    /// Documents tell first.
+    Later,
+    /// Documents told, and left much of the page empty.
+    Now,
 }
 
 /// Reads of one page and partition that may find nothing.
@@ -151,6 +177,8 @@ const BUDGET: usize = 64;
 const MOST_CHUNKS: usize = 64;
 /// A walk over sets that is longer than this goes on by chunks.
 const LONGEST_WALK: usize = 2_048;
+/// Where a page lacks more than this, what fills it may be no match for the most part.
+const MOST_MISSES: usize = 16;
 /// Where a walk downwards begins when nothing is known.
 pub(super) const NEWEST: u64 = u64::MAX;
 
@@ -191,6 +219,8 @@ impl<'a> Source<'a> {
             done: search.is_empty() || nothing_below,
             budget: BUDGET,
             heard: None,
+            seen: None,
+            doubt: Doubt::None,
         }
     }
 
@@ -265,8 +295,9 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// What the next read will ask, if that is known and can be asked together with others.
-    pub(super) fn question(&self, want: usize) -> Option<sets::Question> {
+    /// What the next read will ask, if that is known and can be asked together with others; and
+    /// what is expected to be found.
+    pub(super) fn question(&self, want: usize) -> Option<(sets::Question, Option<Arc<Part>>)> {
         let is_idle = self.ready.is_empty() && self.raw.is_empty() && self.heard.is_none();
         match &self.way {
             Way::Sets {
@@ -278,7 +309,65 @@ impl<'a> Source<'a> {
                 && *walked < LONGEST_WALK
                 && !(*meet && common::may_help(self.partition, drivers)) =>
             {
-                sets::Question::new(self.partition, drivers, self.place(want))
+                let place = self.place(want);
+                let expected = self
+                    .start(drivers, place)
+                    .and_then(|start| self.shared.foresight.expected(start));
+                let hint = self.partition.hint();
+                if let Some(part) = expected.as_ref().filter(|part| part.may_hold(hint)) {
+                    let known = Arc::clone(part);
+                    let question = sets::Question::unless_written(self.partition, place, known);
+                    return Some((question, expected));
+                }
+                let shares = expected.as_ref().map_or(&[][..], |part| &part.shares);
+                let question = sets::Question::new(self.partition, drivers, place, shares)?;
+                Some((question, expected))
+            }
+            _ => None,
+        }
+    }
+
+    /// Expects what was found beyond a page on the next one, which begins at `from`: `rest` was
+    /// taken and not used.
+    pub(super) fn expect_rest<'b>(
+        &self,
+        rest: impl Iterator<Item = &'b Candidate>,
+        from: u64,
+        want: usize,
+    ) {
+        let Way::Sets { drivers, .. } = &self.way else {
+            return;
+        };
+        let place = sets::Place {
+            from,
+            ..self.place(want)
+        };
+        let Some(start) = self.start(drivers, place) else {
+            return;
+        };
+        let known = rest
+            .copied()
+            .chain(self.ready.iter().copied())
+            .map(|candidate| Raw {
+                slot: Some(IdSlot {
+                    id: candidate.id,
+                    stamp: candidate.stamp,
+                }),
+                ..Raw::request(candidate.ordinal, None)
+            });
+        let part = Part::of(start, known.chain(self.raw.iter().copied()), want);
+        let foresight = &self.shared.foresight;
+        if part.members.len() == want && foresight.expected(start).is_none() {
+            foresight.expect(start, part);
+        }
+    }
+
+    /// What is expected of a part of an inbox is found by this.
+    fn start(&self, drivers: &[Driver], place: sets::Place) -> Option<Start> {
+        match drivers {
+            [inbox] if inbox.class == Class::Inbox => {
+                let number = self.partition.number;
+                self.shared.foresight.start(number, self.search, place)
             }
             _ => None,
         }
@@ -292,17 +381,58 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Takes the answers to its question. What cannot be used is asked anew by the next read.
+    /// Takes the answers to its question. False if they cannot be used: then the next read asks anew.
     pub(super) fn hear(
         &mut self,
-        question: &sets::Question,
+        question: &mut sets::Question,
+        expected: Option<Arc<Part>>,
         about: &mut impl Iterator<Item = Option<Bytes>>,
         answers: &mut std::vec::IntoIter<Value>,
-    ) -> Result<(), RedisError> {
-        if let Way::Sets { drivers, .. } = &self.way {
-            self.heard = question.hear(self.shared, self.partition, drivers, about, answers)?;
+    ) -> Result<bool, RedisError> {
+        let Way::Sets { drivers, .. } = &self.way else {
+            return Ok(true);
+        };
+        self.heard = question.hear(self.shared, self.partition, drivers, about, answers)?;
+        let start = self.start(drivers, question.place);
+        if question.is_short() {
+            if let (None, Some(start), Some(before)) = (&self.heard, start, &expected) {
+                self.shared.foresight.changed(start, before);
+            }
+            return Ok(self.heard.is_some());
         }
-        Ok(())
+        if let Some(sets::Reading::Of(_, read)) = &mut self.heard
+            && let Some(start) = start
+        {
+            let found = read.members.iter().copied();
+            self.seen = Some(Seen {
+                start,
+                expected,
+                part: Part {
+                    state: question.state.take(),
+                    until: read.until,
+                    newest: read.newest,
+                    ..Part::of(start, found, usize::MAX)
+                },
+                sets: std::mem::take(&mut read.sets),
+            });
+        }
+        Ok(self.heard.is_some())
+    }
+
+    /// Remembers the part of an inbox that was heard: it was taken up to an ordinal, and the one
+    /// behind told that nothing was in between.
+    pub(super) fn note_taken(&mut self, taken: Option<u64>) {
+        let Some(mut seen) = self.seen.take() else {
+            return;
+        };
+        let upwards = self.is_upwards();
+        seen.part.truncate(taken);
+        let last = seen.part.members.last().map(|(ordinal, _)| *ordinal);
+        // Without members no set has one.
+        let last = last.unwrap_or(if upwards { 0 } else { u64::MAX });
+        seen.part.shares = sets::shares(&seen.sets, last, upwards);
+        let expected = seen.expected.as_ref();
+        self.shared.foresight.found(seen.start, expected, seen.part);
     }
 
     /// Reads on until something is ready, at best `want` of it.
@@ -316,6 +446,7 @@ impl<'a> Source<'a> {
                 self.scan(want).await?;
                 continue;
             }
+            self.clear_doubt(want).await?;
             let count = self.raw.len().min(want);
             let next: Vec<Raw> = self.raw.drain(..count).collect();
             let slots = resolve(self.shared, self.partition, &next).await?;
@@ -335,6 +466,40 @@ impl<'a> Source<'a> {
             self.ready.extend(found);
         }
         Ok(())
+    }
+
+    /// Asks bitmaps about members of an inbox, once documents told that many are no matches.
+    async fn clear_doubt(&mut self, want: usize) -> Result<(), RedisError> {
+        match self.doubt {
+            Doubt::None => return Ok(()),
+            Doubt::Later => {
+                self.doubt = Doubt::Now;
+                return Ok(());
+            }
+            Doubt::Now => {}
+        }
+        // For the last few of a page, more documents are cheaper.
+        if want <= MOST_MISSES {
+            return Ok(());
+        }
+        self.doubt = Doubt::None;
+        let members = std::mem::take(&mut self.raw).into();
+        self.raw = self.narrow_inbox(members).await?.into();
+        Ok(())
+    }
+
+    /// Leaves out members of an inbox that bitmaps tell are no matches, and remembers whether that
+    /// helped.
+    async fn narrow_inbox(&self, members: Vec<Raw>) -> Result<Vec<Raw>, RedisError> {
+        let before = members.len();
+        let members =
+            sets::narrow(self.shared, self.partition, self.search, false, members).await?;
+        if before > sets::FEW {
+            let is_mixed = members.len() < before - before / 4;
+            let (number, search) = (self.partition.number, self.search);
+            self.shared.foresight.set_mixed(number, search, is_mixed);
+        }
+        Ok(members)
     }
 
     async fn scan(&mut self, want: usize) -> Result<(), RedisError> {
@@ -365,14 +530,22 @@ impl<'a> Source<'a> {
                 drivers.swap(0, number);
                 drivers.truncate(1);
                 *walked += found.members.len();
-                let members = sets::narrow(
-                    self.shared,
-                    self.partition,
-                    self.search,
-                    drivers[0].class == Class::Ordinals,
-                    found.members,
-                );
-                self.raw.extend(members.await?);
+                let members = if drivers[0].class == Class::Ordinals {
+                    let (shared, partition) = (self.shared, self.partition);
+                    sets::narrow(shared, partition, self.search, true, found.members).await?
+                } else if self.doubt == Doubt::Now
+                    || self
+                        .shared
+                        .foresight
+                        .is_mixed(self.partition.number, self.search)
+                {
+                    self.doubt = Doubt::None;
+                    self.narrow_inbox(found.members).await?
+                } else {
+                    self.doubt = Doubt::Later;
+                    found.members
+                };
+                self.raw.extend(members);
                 match found.until {
                     Some(until) => self.scanned = until,
                     None => {
@@ -383,8 +556,10 @@ impl<'a> Source<'a> {
             Way::Chunks { step, keen } => {
                 let step_now = *step;
                 *step = (step_now * 4).min(MOST_CHUNKS);
-                if step_now > 1
-                    && let Some(keen) = keen.take()
+                let foresight = &self.shared.foresight;
+                let is_scarce =
+                    |keen: &mut Search| foresight.is_scarce(self.partition.number, keen);
+                if let Some(keen) = keen.take_if(|keen| step_now > 1 || is_scarce(keen))
                     && self.probe_chunks(&keen, want).await?
                 {
                     // There may be as little in the next.
@@ -454,11 +629,13 @@ impl<'a> Source<'a> {
         let chunks = self.next_chunks(chunks::at_once(keen));
         let answered = chunks::evaluate(self.shared, self.partition, keen, &chunks).await?;
         let found: u64 = answered.chunks.iter().map(|(_, bits)| bits.count()).sum();
-        if found > sets::FEW as u64 {
-            return Ok(false);
+        let is_scarce = found <= sets::FEW as u64;
+        let number = self.partition.number;
+        self.shared.foresight.set_scarce(number, keen, is_scarce);
+        if is_scarce {
+            self.take_up(&chunks, answered, want);
         }
-        self.take_up(&chunks, answered, want);
-        Ok(true)
+        Ok(is_scarce)
     }
 
     /// The chunks that come next, as far as there are any.
@@ -512,6 +689,14 @@ impl<'a> Source<'a> {
             self.scanned = newest;
             if newest > known {
                 // The newest are in a later chunk than was thought.
+                return;
+            }
+        }
+        if self.scanned > newest {
+            // A cursor may say anything; nothing is that far up.
+            self.scanned = newest;
+            self.done = newest == 0;
+            if chunks.last().is_none_or(|last| newest <= last * CHUNK) {
                 return;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use governance_core::{Expr, Term};
+use governance_core::{Digest, Expr, Term};
 
 use crate::index::{Class, IndexTerm};
 
@@ -13,6 +13,8 @@ pub(super) struct Search {
     /// What can be walked over instead of chunks, if there is something: each of them holds every
     /// match.
     pub(super) drivers: Vec<Driver>,
+    /// Of the whole query, if it is one of a listing.
+    pub(super) digest: Option<Digest>,
 }
 
 /// Sorted sets whose union holds every match, unless a value of them is kept as bitmaps.
@@ -45,7 +47,19 @@ impl Search {
             }
             other => other.clone(),
         };
-        Self { expr, drivers }
+        Self {
+            expr,
+            drivers,
+            digest: None,
+        }
+    }
+
+    /// The search of a query with this digest.
+    pub(super) fn of(expr: &Expr, digest: &Digest) -> Self {
+        Self {
+            digest: Some(*digest),
+            ..Self::new(expr)
+        }
     }
 
     /// The part of it that leaves least, if it has several terms of many values: what they have in
@@ -58,6 +72,7 @@ impl Search {
         (keen.len() > 1 && keen.len() < parts.len()).then(|| Self {
             expr: Expr::And(keen),
             drivers: Vec::new(),
+            digest: self.digest,
         })
     }
 
@@ -89,6 +104,7 @@ impl Search {
         Some(Self {
             expr,
             drivers: Vec::new(),
+            digest: self.digest,
         })
     }
 

@@ -8,7 +8,8 @@ use std::{
 use futures_util::future::{join, try_join_all};
 use governance_core::{
     Cursor, Digest, Dimension, Expr, MutationRequest, Order, Page, PageRequest, RequestId,
-    RequestQuery, Slot, StateId, StoreError, TenantId, Timestamp, plan, query::Undecodable,
+    RequestQuery, Slot, StateId, StoreError, TenantId, Timestamp, plan,
+    query::{Plan, Undecodable},
 };
 use redis_client::{
     Operation, Topology,
@@ -16,7 +17,8 @@ use redis_client::{
 };
 
 use super::{
-    fetch::{Fetched, fetch},
+    fetch::{Early, Fetched, Guess, fetch},
+    foresight::Part,
     place::{Cut, DuePlace, Place},
     sets::{ABOUT, Question, about},
     source::{Candidate, NEWEST, Source, What},
@@ -33,6 +35,11 @@ const HEADS: Operation = Operation::read("query_heads");
 const TOGETHER: Operation = Operation::read("query_together");
 /// Partitions whose questions are one pipeline.
 const AT_ONCE: usize = 32;
+/// Of more partitions what was seen beyond a page is little each, and takes more room than it is
+/// worth.
+const MOST_FORESEEN: usize = 8;
+/// Documents that are asked for before it is known whether they are wanted.
+const MOST_EARLY: usize = 64;
 
 /// What a listing is about.
 pub(crate) struct Listing<'a> {
@@ -70,8 +77,8 @@ pub(crate) async fn walk<T>(
         .map_err(|error| StoreError::page(listing.port, error))?;
     let plan = plan(listing.requests);
     let is_exact = plan.is_exact() && !listing.over_decisions;
-    let search = Search::new(plan.expr());
-    let mut sources = sources(shared, listing, &search, order, place.as_ref())
+    let search = Search::of(plan.expr(), &listing.digest);
+    let mut sources = sources(shared, listing, &plan, &search, order, place.as_ref())
         .await
         .map_err(wrap)?;
 
@@ -85,21 +92,29 @@ pub(crate) async fn walk<T>(
         Some(Place::Due(place)) => Some(place),
         _ => None,
     };
+    let spare = |need: usize| if is_exact { 0 } else { 1 + need / 12 };
+    let first = filler.limit + 1;
+    let first = share(first + spare(first), unfinished(&sources));
     let mut now = None;
+    let mut early = Early::default();
     let next = loop {
         // One more than fits tells whether there is a next page.
         let need = (filler.limit + 1).saturating_sub(filler.items.len()).max(1);
         // Where documents have a say, some will be no matches.
-        let spare = if is_exact { 0 } else { 1 + need / 12 };
-        fill(shared, &mut sources, need + spare, &mut now)
+        let need = need + spare(need);
+        fill(shared, &mut sources, order, need, (&mut now, &mut early))
             .await
             .map_err(wrap)?;
         let now = now.unwrap_or(Timestamp::EPOCH);
-        let batch = take(&mut sources, order, need + spare);
-        let documents = fetch(shared, &batch).await.map_err(wrap)?;
+        let batch = take(&mut sources, order, need);
+        note_taken(&mut sources, &batch);
+        let documents = fetch(shared, &batch, &mut early, listing.over_decisions)
+            .await
+            .map_err(wrap)?;
+        // They would be older than what is read from now on.
+        early.clear();
         let mut used = 0_usize;
-        for candidate in &batch {
-            let fetched = documents.get(&candidate.id).unwrap_or(&Fetched::Gone);
+        for (candidate, fetched) in batch.iter().zip(&documents) {
             if !filler.judge(fetched, |request| hits(request, candidate, now)) {
                 break;
             }
@@ -120,7 +135,7 @@ pub(crate) async fn walk<T>(
             break None;
         }
         if used < batch.len() || filler.looks == 0 || sources.iter().any(Source::is_spent) {
-            break Some(end(&sources, &batch[used..], order, last_due));
+            break Some(end(&sources, &batch[used..], order, last_due, first));
         }
     };
     let next = next.map(|place| Cursor::new(order, listing.digest, &place.encode(cut)));
@@ -166,14 +181,16 @@ impl<T> Filler<T> {
 async fn fill(
     shared: &Shared,
     sources: &mut [Source<'_>],
+    order: Order,
     need: usize,
-    now: &mut Option<Timestamp>,
+    (now, early): (&mut Option<Timestamp>, &mut Early),
 ) -> Result<(), RedisError> {
-    let want = share(
-        need,
-        sources.iter().filter(|source| !source.is_at_end()).count(),
-    );
-    ask_together(shared, sources, want, now).await?;
+    let want = share(need, unfinished(sources));
+    let heard = ask_together(shared, sources, order, (need, want), (now, early)).await?;
+    if !heard {
+        // Something was written since: it has to be asked as a whole.
+        ask_together(shared, sources, order, (need, want), (now, early)).await?;
+    }
     let fills = try_join_all(sources.iter_mut().map(|source| source.fill(want)));
     if now.is_none() {
         let (fills, time) = join(fills, shared.now()).await;
@@ -185,33 +202,57 @@ async fn fill(
     Ok(())
 }
 
-/// Asks one server in one go what every partition would ask by itself, and for its time.
+/// Who asks, what, and what is expected to be found.
+type Asking<'s, 'a> = (&'s mut Source<'a>, Question, Option<Arc<Part>>);
+
+/// Asks one server in one go what every partition would ask by itself, and for its time. False if
+/// a partition has to ask again.
 async fn ask_together(
     shared: &Shared,
     sources: &mut [Source<'_>],
-    want: usize,
-    now: &mut Option<Timestamp>,
-) -> Result<(), RedisError> {
+    order: Order,
+    (need, want): (usize, usize),
+    (now, early): (&mut Option<Timestamp>, &mut Early),
+) -> Result<bool, RedisError> {
     let (Topology::Standalone | Topology::Sentinel { .. }) = shared.client.config().topology()
     else {
-        return Ok(());
+        return Ok(true);
     };
     let asking = sources.iter_mut().filter_map(|source| {
-        let question = source.question(want)?;
-        Some((source, question))
+        let (question, expected) = source.question(want)?;
+        Some((source, question, expected))
     });
-    let mut asking: Vec<(&mut Source<'_>, Question)> = asking.collect();
-    let Some((first, _)) = asking.first() else {
-        return Ok(());
+    let mut asking: Vec<Asking<'_, '_>> = asking.collect();
+    let Some((first, ..)) = asking.first() else {
+        return Ok(true);
     };
     let partition = first.partition;
+    // What most likely will be on the page, in its order.
+    let expected = asking.iter().filter_map(|(source, _, expected)| {
+        let part = expected.as_ref().filter(|part| part.is_steady)?;
+        Some(part.candidates(source.partition.number))
+    });
+    let mut expected: Vec<Candidate> = expected.flatten().collect();
+    expected.sort_by(|a, b| a.compare(b, order));
+    expected.truncate(need.min(MOST_EARLY));
+    let mut guesses = Vec::new();
     let groups = asking.chunks_mut(AT_ONCE).map(|group| {
-        let partitions = group.iter().map(|(source, _)| source.partition);
+        let partitions = group.iter().map(|(source, ..)| source.partition);
         let keys: Vec<_> = partitions.flat_map(about).collect();
         let mut commands = vec![mget(&keys)];
-        for (_, question) in group {
+        for (_, question, _) in &mut *group {
             commands.append(&mut question.commands);
         }
+        // Behind what tells which they are, so none is older than that.
+        let mut numbers = group.iter().map(|(source, ..)| source.partition.number);
+        let (first, last) = (numbers.next().unwrap_or(0), numbers.next_back());
+        let numbers = first..=last.unwrap_or(first);
+        let of_group = expected.iter().filter(|c| numbers.contains(&c.partition));
+        let guess = Guess::new(shared, of_group);
+        guesses.push(guess.map(|(guess, command)| {
+            commands.push(command);
+            guess
+        }));
         commands
     });
     let mut groups: Vec<Vec<Cmd>> = groups.collect();
@@ -223,18 +264,33 @@ async fn ask_together(
         .into_iter()
         .map(|commands| shared.together(TOGETHER, partition, commands));
     let mut answers = try_join_all(reads).await?;
-    for (group, answers) in asking.chunks_mut(AT_ONCE).zip(&mut answers) {
+    let groups = asking.chunks_mut(AT_ONCE).zip(guesses);
+    let mut all_heard = true;
+    for ((group, guess), answers) in groups.zip(&mut answers) {
         let keys = group.len() * ABOUT;
         let mut about = values_of(answers.next().unwrap_or(Value::Nil), keys)?.into_iter();
-        for (source, question) in group {
-            source.hear(question, &mut about, answers)?;
+        let mut unheard = Vec::new();
+        for (source, question, expected) in group {
+            if !source.hear(question, expected.take(), &mut about, answers)? {
+                unheard.push(source.partition.number);
+            }
         }
+        if let Some(guess) = guess {
+            // Documents may not be older than what tells that they are wanted.
+            guess.hear(shared, answers.next(), &unheard, early)?;
+        }
+        all_heard &= unheard.is_empty();
     }
     if asks_time {
         let time = answers.last_mut().and_then(Iterator::next);
         *now = Some(time_of(time.unwrap_or(Value::Nil))?);
     }
-    Ok(())
+    Ok(all_heard)
+}
+
+fn unfinished(sources: &[Source<'_>]) -> usize {
+    let unfinished = sources.iter().filter(|source| !source.is_at_end());
+    unfinished.count()
 }
 
 /// How many to ask each of some partitions for, so that together they most likely have enough.
@@ -279,8 +335,28 @@ fn take(sources: &mut [Source<'_>], order: Order, most: usize) -> Vec<Candidate>
     batch
 }
 
-/// The place behind what was used: `rest` was taken, but not used.
-fn end(sources: &[Source<'_>], rest: &[Candidate], order: Order, last: Option<DuePlace>) -> Place {
+/// Tells every partition how much was taken of it.
+fn note_taken(sources: &mut [Source<'_>], batch: &[Candidate]) {
+    let mut taken = vec![None; sources.len()];
+    for candidate in batch {
+        if let Some(taken) = taken.get_mut(usize::from(candidate.partition)) {
+            *taken = Some(candidate.ordinal);
+        }
+    }
+    for (source, taken) in sources.iter_mut().zip(taken) {
+        source.note_taken(taken);
+    }
+}
+
+/// The place behind what was used: `rest` was taken, but not used. The next page will ask every
+/// partition for `want`.
+fn end(
+    sources: &[Source<'_>],
+    rest: &[Candidate],
+    order: Order,
+    last: Option<DuePlace>,
+    want: usize,
+) -> Place {
     if order == Order::Deadline {
         let start = DuePlace {
             due: f64::NEG_INFINITY,
@@ -296,6 +372,14 @@ fn end(sources: &[Source<'_>], rest: &[Candidate], order: Order, last: Option<Du
             *place = source.before(candidate.at);
         }
     }
+    if sources.len() > MOST_FORESEEN {
+        return Place::Ordinals(places);
+    }
+    for (source, place) in sources.iter().zip(&places) {
+        let number = source.partition.number;
+        let rest = rest.iter().filter(|rest| rest.partition == number);
+        source.expect_rest(rest, *place, want);
+    }
     Place::Ordinals(places)
 }
 
@@ -303,11 +387,11 @@ fn end(sources: &[Source<'_>], rest: &[Candidate], order: Order, last: Option<Du
 async fn sources<'a>(
     shared: &'a Shared,
     listing: &Listing<'_>,
+    plan: &Plan,
     search: &'a Search,
     order: Order,
     place: Option<&Place>,
 ) -> Result<Vec<Source<'a>>, RedisError> {
-    let plan = plan(listing.requests);
     let count = shared.partitions.len();
     let start = if order == Order::NewestFirst {
         NEWEST

@@ -124,9 +124,25 @@ pub struct TaggedKeyBuilder(String);
 impl TaggedKeyBuilder {
     /// Adds a part.
     pub fn part(mut self, part: impl AsRef<[u8]>) -> Self {
+        let part = part.as_ref();
+        self.0.reserve(part.len() + 1);
         separate(&mut self.0);
-        escape(part.as_ref(), &mut self.0);
+        escape(part, &mut self.0);
         self
+    }
+
+    /// The key with one part more, for many keys that begin alike.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyTooLong`].
+    pub fn with(&self, part: impl AsRef<[u8]>) -> Result<Key, KeyTooLong> {
+        let part = part.as_ref();
+        let mut text = String::with_capacity(self.0.len() + 1 + part.len());
+        text.push_str(&self.0);
+        separate(&mut text);
+        escape(part, &mut text);
+        finish(text)
     }
 
     /// The key.
@@ -159,19 +175,38 @@ fn escape(part: &[u8], out: &mut String) {
     if part.is_empty() && out.is_empty() {
         out.push('%');
     }
+    out.reserve(part.len());
+    // Most parts are plain as a whole.
+    if part.iter().all(|byte| PLAIN[usize::from(*byte)])
+        && let Ok(plain) = std::str::from_utf8(part)
+    {
+        out.push_str(plain);
+        return;
+    }
     for &byte in part {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'~' | b'-' => {
-                out.push(byte.into());
-            }
-            _ => {
-                out.push('%');
-                out.push(HEX[usize::from(byte >> 4)].into());
-                out.push(HEX[usize::from(byte & 15)].into());
-            }
+        if PLAIN[usize::from(byte)] {
+            out.push(byte.into());
+        } else {
+            out.push('%');
+            out.push(HEX[usize::from(byte >> 4)].into());
+            out.push(HEX[usize::from(byte & 15)].into());
         }
     }
 }
+
+/// The bytes that stand for themselves.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < plain.len() {
+        plain[byte] = matches!(
+            byte as u8,
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'~' | b'-'
+        );
+        byte += 1;
+    }
+    plain
+};
 
 #[cfg(test)]
 mod tests {
@@ -191,6 +226,9 @@ mod tests {
             .unwrap();
         assert_eq!(key.as_str(), "app:{7}:doc:a%3Ab%2F%7Bc%7D");
         assert_eq!(key.slot(), slot("7"));
+        let alike = prefix.tag("7").part("doc");
+        assert_eq!(alike.with("a:b/{c}").unwrap(), key);
+        assert_eq!(alike.with("").unwrap().as_str(), "app:{7}:doc:");
         let key = KeyPrefix::default().key().part("x").finish().unwrap();
         assert_eq!(key.as_str(), "x");
         assert_eq!(prefix.tag("").finish().unwrap().slot(), slot("%"));
