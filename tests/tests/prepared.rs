@@ -60,7 +60,7 @@ fn governor(store: &MemoryStore) -> Governor {
             })
         }))
         .build()
-        .unwrap()
+        .expect("a governor")
 }
 
 #[tokio::test]
