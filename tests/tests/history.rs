@@ -1,16 +1,21 @@
 //! Tampering: any edit of the serialized history is found by `verify_history`.
 
-use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use governance_core::{
-    Act, ApprovalQuery, Context, DecisionCategory, Denial, Failure, HistoryProblem, Judgement,
-    Membership, MutationRequest, OnStale, OperationId, Reason, RequestQuery, SubmitOptions,
-    Timestamp, approval_views, matches, terms,
+    Act, ApprovalQuery, Context, CorrelationId, Decision, DecisionCategory, Denial, Digest,
+    Failure, HistoryProblem, IdempotencyKey, Judgement, Membership, MutationRequest, OnStale,
+    OperationId, Reason, RequestQuery, SubmitOptions, Timestamp, approval_views, matches, terms,
 };
 use proptest::prelude::*;
 use serde_json::Value;
 use tests::fixtures::{
-    Quota, World, assert_whole, by_risk, group, label, named, of_group, of_role, rules, user,
+    Quota, Raise, World, actor, assert_whole, by_risk, group, label, named, of_group, of_role,
+    rules, service, state, user,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -98,7 +103,45 @@ async fn stories() -> Vec<(&'static str, Value)> {
         "rejected",
         &strict.deny(&id, "bob").await.expect("a denial"),
     );
+    let full = full(&strict).await;
+    keep("full", &full);
+    keep("of the first form", &of_the_first_form(&full));
     stories
+}
+
+/// A request with everything a proposal can have, approved.
+async fn full(world: &World) -> Arc<MutationRequest> {
+    let key = IdempotencyKey::new("launch").expect("a key");
+    let options = SubmitOptions::new()
+        .idempotency_key(key)
+        .party(actor("dave"));
+    let correlation = CorrelationId::new("launch").expect("an id");
+    let by = Context::of(&service("portal"))
+        .on_behalf_of(actor("alice"))
+        .correlation(correlation)
+        .metadata("ticket", 4_711);
+    let (governor, team) = (&world.governor, state("team"));
+    let submit = governor.submit_with(by, &team, Raise { by: 500 }, options);
+    let id = submit.await.expect("a submission").id();
+    world.approve(&id, "bob").await.expect("a vote")
+}
+
+/// The same, as it was recorded when the digest of a proposal was that of the stored form, the
+/// payload's body included.
+fn of_the_first_form(request: &MutationRequest) -> MutationRequest {
+    let stored = rmp_serde::to_vec_named(request.proposal()).expect("a proposal");
+    let digest = serde_json::to_value(Digest::of(stored)).expect("a digest");
+    let mut json = serde_json::to_value(request).expect("a request as JSON");
+    let recorded = json.pointer_mut("/decisions/0/kind/lifecycle/submitted/proposal");
+    *recorded.expect("a digest") = digest;
+    let mut prev = Digest::ZERO;
+    for decision in json["decisions"].as_array_mut().expect("decisions") {
+        decision["prev"] = serde_json::to_value(prev).expect("a digest");
+        let read: Decision = serde_json::from_value(decision.clone()).expect("a decision");
+        prev = read.compute_digest(request.id());
+        decision["digest"] = serde_json::to_value(prev).expect("a digest");
+    }
+    serde_json::from_value(json).expect("a request")
 }
 
 /// Where all the leaves of a value are, as JSON pointers.
@@ -284,6 +327,18 @@ fn decisions_cut_off_together_with_a_matching_head_are_not_noticed() {
     let edited: MutationRequest = serde_json::from_value(edited).unwrap();
     let problem = edited.verify_history().unwrap_err().problem();
     assert_eq!(problem, HistoryProblem::Head);
+}
+
+#[test]
+fn a_proposal_with_everything_is_digested_in_both_forms() {
+    let digests = ["full", "of the first form"].map(|name| {
+        let (_, story) = STORIES.iter().find(|(n, _)| *n == name).unwrap();
+        let proposal = story["proposal"].as_object().unwrap();
+        assert_eq!(proposal.len(), 12, "{name}: a field that no story has");
+        story["decisions"][0]["kind"]["lifecycle"]["submitted"]["proposal"].clone()
+    });
+    assert!(digests[0].is_string() && digests[1].is_string());
+    assert_ne!(digests[0], digests[1]);
 }
 
 /// Nothing beside the history is taken on trust either.

@@ -142,21 +142,36 @@ impl Proposal {
     /// Digest of all of it. The payload's body is covered by the payload's own digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
+        // Named one by one, so that a field that is added cannot be left out.
+        let Self {
+            id,
+            scope,
+            payload,
+            intent,
+            requester,
+            on_behalf_of,
+            parties,
+            created_at,
+            submitted_version,
+            idempotency_key,
+            correlation,
+            metadata,
+        } = self;
         Digest::of_value(&Digested {
-            id: &self.id,
-            scope: &self.scope,
-            mutation: self.payload.mutation().as_str(),
-            schema: self.payload.schema(),
-            payload: self.payload.digest(),
-            intent: &self.intent,
-            requester: &self.requester,
-            on_behalf_of: self.on_behalf_of.as_ref(),
-            parties: &self.parties,
-            created_at: self.created_at,
-            submitted_version: self.submitted_version,
-            idempotency_key: self.idempotency_key.as_ref(),
-            correlation: self.correlation.as_ref(),
-            metadata: &self.metadata,
+            id,
+            scope,
+            mutation: payload.mutation().as_str(),
+            schema: payload.schema(),
+            payload: payload.digest(),
+            intent,
+            requester,
+            on_behalf_of: on_behalf_of.as_ref(),
+            parties,
+            created_at: *created_at,
+            submitted_version: *submitted_version,
+            idempotency_key: idempotency_key.as_ref(),
+            correlation: correlation.as_ref(),
+            metadata,
         })
         .unwrap_or(Digest::ZERO)
     }
