@@ -1,17 +1,21 @@
 //! Attacks on what a submission hands on to the execution that follows.
 
 use std::{
+    collections::BTreeSet,
+    future::poll_fn,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use governance_core::{
-    Act, Applied, ExecutionOutcome, GovernorBuilder, Intent, InvalidName, Judgement, Mutation,
-    MutationError, MutationRequest, OnStale, OperationId, PolicyDecision, PolicyTree, Proposal,
-    RequestId, Risk, StateVersion, Status, StoreError, ValidationErrors, policy_fn,
+    Act, Applied, Context, ExecutionOutcome, GovernorBuilder, Intent, InvalidName, Judgement,
+    Mutation, MutationError, MutationRequest, OnStale, OperationId, PolicyDecision, PolicyTree,
+    Proposal, RequestId, Risk, StateVersion, Status, StoreError, ValidationErrors, policy_fn,
 };
 use governance_testkit::faults::{Call, Fault, Faulty};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -239,6 +243,62 @@ async fn a_state_that_has_moved_since_the_submission_is_decoded_anew_under_every
     }
 }
 
+/// Lets every call of the store wait once before it is made and once after.
+#[derive(Debug)]
+struct Waiting;
+
+#[governance_testkit::async_trait]
+impl Fault for Waiting {
+    async fn before(&self, _: Call) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn after(&self, _: Call) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+}
+
+/// Whether it was done when it had been polled so often. If not, nobody waits for it any more.
+async fn done_in(polls: usize, work: impl Future) -> bool {
+    let mut work = pin!(work);
+    for _ in 0..polls {
+        let polled = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx)));
+        if polled.await.is_ready() {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn who_gives_up_submitting_finds_one_request_that_can_be_executed() {
+    let mut seen = BTreeSet::new();
+    for polls in 0..1_000 {
+        let world = World::on(|s| Faulty::with(s, Waiting), |b| b.policy(allows()));
+        let (alice, team) = (user("alice"), state("team"));
+        let submit = || {
+            let operation = OperationId::from_bytes([7; 16]);
+            let by = Context::of(&alice).operation(operation);
+            world.governor.submit(by, &team, Raise { by: 5 })
+        };
+        let waited = done_in(polls, submit()).await;
+        let again = submit().await.unwrap();
+        let report = world.execute(&again.id(), OnStale::Reject).await.unwrap();
+        assert_eq!(report.outcome(), ExecutionOutcome::Executed);
+        assert_whole(report.request());
+        assert_eq!(world.quota().await, (Quota::of(5), StateVersion::new(1)));
+        seen.insert((again.is_replayed(), waited));
+        if waited {
+            break;
+        }
+    }
+    // Given up before it was stored, given up afterwards, and not given up.
+    let all = [(false, false), (true, false), (true, true)];
+    assert_eq!(seen, BTreeSet::from(all));
+}
+
 #[tokio::test]
 async fn a_failure_and_a_retry_lose_nothing_of_what_was_approved() {
     let world = World::new(allows());
@@ -374,11 +434,11 @@ impl Mutation for Panics {
 /// Whether it panicked.
 async fn panicked<T>(work: impl Future<Output = T>) -> bool {
     let mut work = Box::pin(work);
-    let polled = std::future::poll_fn(|cx| {
+    let polled = poll_fn(|cx| {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
         match polled {
             Ok(polled) => polled.map(|_| false),
-            Err(_) => std::task::Poll::Ready(true),
+            Err(_) => Poll::Ready(true),
         }
     });
     polled.await
