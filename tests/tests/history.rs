@@ -1,16 +1,21 @@
 //! Tampering: any edit of the serialized history is found by `verify_history`.
 
-use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use governance_core::{
-    Act, ApprovalQuery, Context, DecisionCategory, Denial, Failure, HistoryProblem, Judgement,
-    Membership, MutationRequest, OnStale, OperationId, Reason, RequestQuery, SubmitOptions,
-    Timestamp, approval_views, matches, terms,
+    Act, ApprovalQuery, Context, CorrelationId, DecisionCategory, Denial, Failure, HistoryProblem,
+    IdempotencyKey, Judgement, Membership, MutationRequest, OnStale, OperationId, Reason,
+    RequestQuery, SubmitOptions, Timestamp, approval_views, matches, terms,
 };
 use proptest::prelude::*;
 use serde_json::Value;
 use tests::fixtures::{
-    Quota, World, assert_whole, by_risk, group, label, named, of_group, of_role, rules, user,
+    Quota, Raise, World, actor, assert_whole, by_risk, group, label, named, of_group, of_role,
+    rules, service, state, user,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -98,7 +103,26 @@ async fn stories() -> Vec<(&'static str, Value)> {
         "rejected",
         &strict.deny(&id, "bob").await.expect("a denial"),
     );
+    let full = full(&strict).await;
+    keep("full", &full);
     stories
+}
+
+/// A request with everything a proposal can have, approved.
+async fn full(world: &World) -> Arc<MutationRequest> {
+    let key = IdempotencyKey::new("launch").expect("a key");
+    let options = SubmitOptions::new()
+        .idempotency_key(key)
+        .party(actor("dave"));
+    let correlation = CorrelationId::new("launch").expect("an id");
+    let by = Context::of(&service("portal"))
+        .on_behalf_of(actor("alice"))
+        .correlation(correlation)
+        .metadata("ticket", 4_711);
+    let (governor, team) = (&world.governor, state("team"));
+    let submit = governor.submit_with(by, &team, Raise { by: 500 }, options);
+    let id = submit.await.expect("a submission").id();
+    world.approve(&id, "bob").await.expect("a vote")
 }
 
 /// Where all the leaves of a value are, as JSON pointers.
@@ -284,6 +308,13 @@ fn decisions_cut_off_together_with_a_matching_head_are_not_noticed() {
     let edited: MutationRequest = serde_json::from_value(edited).unwrap();
     let problem = edited.verify_history().unwrap_err().problem();
     assert_eq!(problem, HistoryProblem::Head);
+}
+
+#[test]
+fn a_story_has_everything_a_proposal_can_have() {
+    let (_, story) = STORIES.iter().find(|(n, _)| *n == "full").unwrap();
+    let proposal = story["proposal"].as_object().unwrap();
+    assert_eq!(proposal.len(), 12, "a field that no story has");
 }
 
 /// Nothing beside the history is taken on trust either.

@@ -125,6 +125,8 @@ impl Posting {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -143,6 +145,34 @@ mod tests {
         }
         assert_eq!(posting.len(), 0);
         assert!(matches!(posting, Posting::Few(list) if list.is_empty()));
+    }
+
+    /// Around the edges of the forms: no memory of its own, a list, chunks, and back.
+    #[test]
+    fn is_a_set_whatever_comes_and_goes() {
+        let (mut posting, mut set) = (Posting::default(), BTreeSet::new());
+        let mut step: u32 = 1;
+        for most in [4, 5, 16, 17, 18, 40, 17, 16, 3, 0, 20] {
+            for _ in 0..400 {
+                step = step.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Few values, in two chunks, so that most are met again.
+                let ordinal = (step >> 16) % 50 + (step >> 30) % 2 * 65_536;
+                if set.len() < most {
+                    posting.insert(ordinal);
+                    set.insert(ordinal);
+                } else {
+                    posting.remove(ordinal);
+                    set.remove(&ordinal);
+                }
+                assert_eq!(posting.len(), set.len() as u64);
+                assert_eq!(posting.contains(ordinal), set.contains(&ordinal));
+                for chunk in 0..3 {
+                    let here = set.iter().any(|o| split(*o).0 == chunk);
+                    assert_eq!(posting.part(chunk).is_some(), here);
+                }
+            }
+            assert!((0..150_000).all(|o| posting.contains(o) == set.contains(&o)));
+        }
     }
 
     #[test]

@@ -178,8 +178,8 @@ impl Governor {
                 problem,
             })?;
         check_executor(request, call, request.round().rules().executor_rule())?;
-        // One that was prepared here has told its intent from the same bytes.
-        let (mutation, known) = match prepared.and_then(|p| p.of(request.proposal().payload())) {
+        // One that was prepared here has told the intent that is stored.
+        let (mutation, known) = match prepared.and_then(|p| p.of(request.shared_proposal())) {
             Some((mutation, state)) => (mutation, Some(state)),
             None => (self.stored_mutation(request)?, None),
         };

@@ -43,6 +43,15 @@ pub enum BuildError {
     /// No policy is given, so everything would be denied.
     #[error("no policy is given: without one every change is denied")]
     NoPolicies,
+    /// More than [`PolicyTree::MAX_LEVELS`] compositions of policies are within each other.
+    #[error(
+        "{levels} compositions of policies are within each other, at most {} may be",
+        PolicyTree::MAX_LEVELS
+    )]
+    TooDeep {
+        /// How many.
+        levels: usize,
+    },
     /// A feature of `serde_json` that changes how values are encoded is on in this program, so
     /// digests would not be those of other programs.
     #[error(
@@ -65,6 +74,7 @@ impl BuildError {
             Self::Registry(error) => error.code(),
             Self::NoMutations => "build.no_mutations",
             Self::NoPolicies => "build.no_policies",
+            Self::TooDeep { .. } => "build.too_deep",
             Self::ForeignJson => "build.foreign_json",
             Self::Zero { .. } => "build.zero",
         }
@@ -167,6 +177,10 @@ impl GovernorBuilder {
         }
         if self.registry.is_empty() {
             return Err(BuildError::NoMutations);
+        }
+        let levels = self.policies.iter().map(PolicyTree::levels).max();
+        if let Some(levels) = levels.filter(|levels| *levels > PolicyTree::MAX_LEVELS) {
+            return Err(BuildError::TooDeep { levels });
         }
         let policies = PolicyTree::all_of("policies", self.policies);
         if policies.is_empty() {

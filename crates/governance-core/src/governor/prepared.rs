@@ -1,20 +1,20 @@
 //! What a submission has decoded, for an execution that follows soon.
 //!
 //! Many changes are executed by the process that took them in, moments later. The mutation was read
-//! back from its encoding then, and the state decoded; both are kept for a while, with the bytes
-//! they were decoded from. An execution takes them if it finds the same bytes in the store, so what
-//! it runs is what is stored, whoever stored it.
+//! back from its encoding then, and the state decoded; both are kept for a while, with the proposal
+//! and the bytes they were decoded from. An execution takes them if it finds the same in the store,
+//! so what it runs is what is stored, whoever stored it, and means what is stored.
 
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 
 use super::assess::Loaded;
-use crate::{ids::RequestId, mutation::DynMutation, request::Payload};
+use crate::{ids::RequestId, mutation::DynMutation, request::Proposal};
 
 /// Values of the latest submissions: a few, and only small ones, so that what they take is bounded
 /// however many requests wait.
@@ -22,26 +22,28 @@ pub(super) struct Prepared(Mutex<VecDeque<(RequestId, Decoded)>>);
 
 /// What one submission decoded.
 pub(super) struct Decoded {
-    pub(super) payload: Payload,
+    pub(super) proposal: Arc<Proposal>,
     pub(super) mutation: Box<dyn DynMutation>,
     pub(super) state: Loaded,
 }
 
 impl Decoded {
-    /// The values, if the mutation was decoded from this payload.
-    pub(super) fn of(self, payload: &Payload) -> Option<(Box<dyn DynMutation>, Loaded)> {
-        (self.payload == *payload).then_some((self.mutation, self.state))
+    /// The values, if this is the proposal that was submitted: with the payload the mutation was
+    /// decoded from, and the intent it told.
+    pub(super) fn of(self, proposal: &Arc<Proposal>) -> Option<(Box<dyn DynMutation>, Loaded)> {
+        let same = Arc::ptr_eq(&self.proposal, proposal) || self.proposal == *proposal;
+        same.then_some((self.mutation, self.state))
     }
 
     fn bytes(&self) -> usize {
-        self.payload.body().len() + self.state.body.as_ref().map_or(0, Bytes::len)
+        self.proposal.footprint() + self.state.body.as_ref().map_or(0, Bytes::len)
     }
 }
 
 impl Prepared {
     /// Values kept.
     const MOST: usize = 64;
-    /// Encoded bytes of one of them.
+    /// Bytes of one of them: of its proposal, as footprints count them, and of its encoded state.
     const LONGEST: usize = 16 << 10;
 
     pub(super) const fn new() -> Self {

@@ -184,6 +184,7 @@ impl Governor {
     /// [`GovernorError::Unsatisfiable`] when too few people could ever approve it,
     /// [`GovernorError::PolicyConflict`], [`GovernorError::UnknownMutation`],
     /// [`GovernorError::Payload`] when the mutation cannot be encoded and read back,
+    /// [`GovernorError::Upgrade`] when the type registered under its name does not know its schema,
     /// [`GovernorError::TooDeep`], [`GovernorError::TooLarge`], [`GovernorError::Unauthorized`], [`GovernorError::Name`],
     /// [`GovernorError::Port`], [`GovernorError::Store`], [`GovernorError::Unknown`]. Nothing is
     /// stored then, but for the last, which does not know.
@@ -330,8 +331,8 @@ impl Governor {
         };
         let id = self.parts.ids.request_id(now, scope.slot());
         let parties = self.parties(options.parties, &call).await?;
-        let mut proposal = Proposal::new(id, scope, payload.clone(), intent, loaded.version, &act)
-            .with_parties(parties);
+        let mut proposal =
+            Proposal::new(id, scope, payload, intent, loaded.version, &act).with_parties(parties);
         if let Some(key) = key {
             proposal = proposal.with_idempotency_key(key);
         }
@@ -341,12 +342,13 @@ impl Governor {
             proposal, &judgement, deadline, &act,
         )?);
         self.check_document(&request)?;
+        let proposal = Arc::clone(request.shared_proposal());
         let submission = self.create(request, &call).await?;
         if !submission.replayed && !submission.request.status().is_terminal() {
             self.parts.prepared.keep(
                 id,
                 Decoded {
-                    payload,
+                    proposal,
                     mutation,
                     state: loaded,
                 },

@@ -18,6 +18,10 @@ use crate::{
 /// [`Mutation::validate`] and [`Mutation::apply`] are pure. They are called more than once, on
 /// different versions of the state, in any process; no I/O, no clock, no randomness.
 ///
+/// What was decoded for a submission may be kept for its execution. So neither a mutation nor a
+/// state holds anything that changes while it is only looked at, such as a cell or a lock: what a
+/// policy or [`Mutation::validate`] left in there would be run.
+///
 /// ```
 /// use governance_core::{
 ///     Applied, Change, GovernedState, Intent, InvalidName, Mutation, MutationError, Risk,

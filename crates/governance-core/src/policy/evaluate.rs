@@ -189,7 +189,7 @@ async fn ask_part(
 
 type Asked<'a> = Pin<Box<dyn Future<Output = Result<Ruling, Conflicted>> + Send + 'a>>;
 
-/// A composition within another. Boxed, as there is no bound to how deep they go.
+/// A composition within another. Boxed, as one may be within the next, and so on.
 fn ask_composition<'a>(
     node: &'a Node,
     path: &'a str,

@@ -53,6 +53,24 @@ impl PolicyTree {
         ))
     }
 
+    /// Most compositions within each other that a governor takes, so that asking them fits on the
+    /// stack of any thread.
+    pub const MAX_LEVELS: usize = 32;
+
+    /// How many compositions are within each other, at most.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        fn deepest(node: &Node) -> usize {
+            match node {
+                Node::Policy(_) => 0,
+                Node::AllOf(_, parts) | Node::AnyOf(_, parts) | Node::Priority(_, parts) => {
+                    1 + parts.iter().map(deepest).max().unwrap_or(0)
+                }
+            }
+        }
+        deepest(&self.0)
+    }
+
     /// How many policies there are.
     #[must_use]
     pub fn len(&self) -> usize {

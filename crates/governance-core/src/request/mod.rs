@@ -176,6 +176,11 @@ impl MutationRequest {
         &self.proposal
     }
 
+    /// The proposal, as all forms of the request share it.
+    pub(crate) const fn shared_proposal(&self) -> &Arc<Proposal> {
+        &self.proposal
+    }
+
     /// Where it stands.
     #[must_use]
     pub const fn status(&self) -> Status {
