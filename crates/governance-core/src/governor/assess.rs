@@ -16,7 +16,7 @@ use crate::{
     intent::Intent,
     mutation::{AnyState, DynMutation},
     policy::{Amendment, PolicySubject, Ruling},
-    request::{Draft, Failure, Judgement, MutationRequest, Scope},
+    request::{Draft, Failure, Judgement, MutationRequest, Payload, Scope},
     status::Status,
     store::Operation,
 };
@@ -321,15 +321,19 @@ impl Governor {
         Ok(draft.request().status() == Status::Approved)
     }
 
+    /// The mutation of a payload.
+    pub(super) fn decode(&self, payload: &Payload) -> Result<Box<dyn DynMutation>, GovernorError> {
+        let unknown = || GovernorError::UnknownMutation {
+            mutation: payload.mutation().to_string(),
+        };
+        Ok(self.parts.registry.decode(payload).ok_or_else(unknown)??)
+    }
+
     fn stored_mutation(
         &self,
         request: &MutationRequest,
     ) -> Result<Box<dyn DynMutation>, GovernorError> {
-        let payload = request.proposal().payload();
-        let unknown = || GovernorError::UnknownMutation {
-            mutation: payload.mutation().to_string(),
-        };
-        let mutation = self.parts.registry.decode(payload).ok_or_else(unknown)??;
+        let mutation = self.decode(request.proposal().payload())?;
         let (stored, now) = (request.proposal().intent(), mutation.intent()?);
         // Policies may have raised the risk, nobody can have lowered it.
         if now.operation() != stored.operation() || now.risk_level() > stored.risk_level() {

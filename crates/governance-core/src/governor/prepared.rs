@@ -56,9 +56,8 @@ impl Prepared {
             return;
         }
         let mut kept = self.lock();
-        let oldest = (kept.len() >= Self::MOST)
-            .then(|| kept.pop_front())
-            .flatten();
+        let is_full = kept.len() >= Self::MOST;
+        let oldest = if is_full { kept.pop_front() } else { None };
         kept.push_back((id, decoded));
         // Dropping it is the program's code, which no lock may be held for.
         drop(kept);

@@ -248,17 +248,13 @@ impl Governor {
     }
 
     fn read_back(&self, payload: &Payload) -> Result<Box<dyn DynMutation>, GovernorError> {
-        match self.parts.registry.decode(payload) {
-            Some(Ok(mutation)) => Ok(mutation),
-            Some(Err(UpgradeError::Payload(source))) => Err(GovernorError::Payload {
+        self.decode(payload).map_err(|error| match error {
+            GovernorError::Upgrade(UpgradeError::Payload(source)) => GovernorError::Payload {
                 what: "payload",
                 source,
-            }),
-            Some(Err(error)) => Err(error.into()),
-            None => Err(GovernorError::UnknownMutation {
-                mutation: payload.mutation().to_string(),
-            }),
-        }
+            },
+            error => error,
+        })
     }
 
     /// How often policies are asked about one submission while they amend it.

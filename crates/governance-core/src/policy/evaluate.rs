@@ -154,18 +154,21 @@ async fn ask(
     subject: &PolicySubject<'_>,
     deadline: Duration,
 ) -> Result<Ruling, Conflicted> {
-    let path = path_of(node, path);
     match node {
-        Node::Policy(policy) => Ok(ask_one(&**policy, path.into_owned(), subject, deadline).await),
-        Node::AllOf(_, parts) => {
+        Node::Policy(policy) => Ok(ask_one(&**policy, path, subject, deadline).await),
+        Node::AllOf(name, parts) => {
+            let path = path_of(name, path);
             let answers = ask_all(parts, &path, subject, deadline).await;
             all_of(&path, answers.settle(PolicyAnswer::Denied)?)
         }
-        Node::AnyOf(_, parts) => {
+        Node::AnyOf(name, parts) => {
+            let path = path_of(name, path);
             let answers = ask_all(parts, &path, subject, deadline).await;
             any_of(&path, answers.settle(PolicyAnswer::Allowed)?)
         }
-        Node::Priority(_, parts) => ask_in_turn(parts, &path, subject, deadline).await,
+        Node::Priority(name, parts) => {
+            ask_in_turn(parts, &path_of(name, path), subject, deadline).await
+        }
     }
 }
 
@@ -177,10 +180,7 @@ async fn ask_part(
     deadline: Duration,
 ) -> Result<Ruling, Conflicted> {
     match part {
-        Node::Policy(policy) => {
-            let path = path_of(part, path).into_owned();
-            Ok(ask_one(&**policy, path, subject, deadline).await)
-        }
+        Node::Policy(policy) => Ok(ask_one(&**policy, path, subject, deadline).await),
         Node::AllOf(..) | Node::AnyOf(..) | Node::Priority(..) => {
             ask_composition(part, path, subject, deadline).await
         }
@@ -199,11 +199,8 @@ fn ask_composition<'a>(
     Box::pin(ask(node, path, subject, deadline))
 }
 
-fn path_of<'a>(node: &'a Node, path: &str) -> Cow<'a, str> {
-    let name = match node {
-        Node::Policy(policy) => policy.name(),
-        Node::AllOf(name, _) | Node::AnyOf(name, _) | Node::Priority(name, _) => name,
-    };
+/// What is called by a name within what is at a path.
+fn path_of<'a>(name: &'a str, path: &str) -> Cow<'a, str> {
     if path.is_empty() {
         Cow::Borrowed(name)
     } else {
@@ -287,10 +284,11 @@ async fn ask_in_turn(
 
 async fn ask_one(
     policy: &dyn Policy,
-    path: String,
+    path: &str,
     subject: &PolicySubject<'_>,
     deadline: Duration,
 ) -> Ruling {
+    let path = path_of(policy.name(), path).into_owned();
     let fault = |code, message| {
         let reason = DenialReason {
             code: Label::literal(code),

@@ -46,7 +46,7 @@ impl Known {
     }
 
     /// Takes note that the approvals that are required are there.
-    pub(super) fn is_satisfied(&mut self) {
+    pub(super) fn set_satisfied(&mut self) {
         self.satisfied = OnceLock::from(true);
     }
 

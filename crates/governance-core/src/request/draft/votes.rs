@@ -156,7 +156,7 @@ impl Draft {
         match after.outcome {
             BallotOutcome::Satisfied => {
                 self.step(Step::Approve, Lifecycle::Approved)?;
-                self.request.known.is_satisfied();
+                self.request.known.set_satisfied();
                 Ok(())
             }
             BallotOutcome::Denied { requirement } => {
