@@ -1,24 +1,21 @@
 //! Walks over one partition and gives candidates in the order of a page.
 
-use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
+mod ahead;
+mod by_chunks;
 
-use bytes::Bytes;
+use std::{cmp::Ordering, collections::VecDeque};
+
+use ahead::Seen;
 use governance_core::{Order, RequestId, Timestamp};
-use redis_client::redis::Value;
 
 use super::{
-    chunks, common, due,
-    foresight::{Part, Start},
-    journal,
+    common, due, journal,
     place::DuePlace,
     sets,
     slots::resolve,
     split::{Driver, Search},
 };
-use crate::{
-    cache::IdSlot, error::RedisError, index::Class, keys::CHUNK, partition::Partition,
-    shared::Shared,
-};
+use crate::{cache::IdSlot, error::RedisError, index::Class, partition::Partition, shared::Shared};
 
 /// A request, or a decision about one, that may be on the page.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -149,14 +146,6 @@ pub(super) struct Source<'a> {
     seen: Option<Seen>,
     /// What is to be done about members of an inbox that no bitmap was asked about.
     doubt: Doubt,
-}
-
-/// The part of an inbox that was asked for together with other partitions.
-struct Seen {
-    start: Start,
-    expected: Option<Arc<Part>>,
-    part: Part,
-    sets: Vec<Vec<sets::Member>>,
 }
 
 /// Whether what was found may be no match for the most part. An inbox is the same for all tenants
@@ -295,144 +284,12 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// What the next read will ask, if that is known and can be asked together with others; and
-    /// what is expected to be found.
-    pub(super) fn question(&self, want: usize) -> Option<(sets::Question, Option<Arc<Part>>)> {
-        let is_idle = self.ready.is_empty() && self.raw.is_empty() && self.heard.is_none();
-        match &self.way {
-            Way::Sets {
-                drivers,
-                walked,
-                meet,
-            } if is_idle
-                && !self.done
-                && *walked < LONGEST_WALK
-                && !(*meet && common::may_help(self.partition, drivers)) =>
-            {
-                let place = self.place(want);
-                let expected = self
-                    .start(drivers, place)
-                    .and_then(|start| self.shared.foresight.expected(start));
-                let hint = self.partition.hint();
-                if let Some(part) = expected.as_ref().filter(|part| part.may_hold(hint)) {
-                    let known = Arc::clone(part);
-                    let question = sets::Question::unless_written(self.partition, place, known);
-                    return Some((question, expected));
-                }
-                let shares = expected.as_ref().map_or(&[][..], |part| &part.shares);
-                let question = sets::Question::new(self.partition, drivers, place, shares)?;
-                Some((question, expected))
-            }
-            _ => None,
-        }
-    }
-
-    /// Expects what was found beyond a page on the next one, which begins at `from`: `rest` was
-    /// taken and not used.
-    pub(super) fn expect_rest<'b>(
-        &self,
-        rest: impl Iterator<Item = &'b Candidate>,
-        from: u64,
-        want: usize,
-    ) {
-        let Way::Sets { drivers, .. } = &self.way else {
-            return;
-        };
-        let place = sets::Place {
-            from,
-            ..self.place(want)
-        };
-        let Some(start) = self.start(drivers, place) else {
-            return;
-        };
-        let known = rest
-            .copied()
-            .chain(self.ready.iter().copied())
-            .map(|candidate| Raw {
-                slot: Some(IdSlot {
-                    id: candidate.id,
-                    stamp: candidate.stamp,
-                }),
-                ..Raw::request(candidate.ordinal, None)
-            });
-        let part = Part::of(start, known.chain(self.raw.iter().copied()), want);
-        let foresight = &self.shared.foresight;
-        if part.members.len() == want && foresight.expected(start).is_none() {
-            foresight.expect(start, part);
-        }
-    }
-
-    /// What is expected of a part of an inbox is found by this.
-    fn start(&self, drivers: &[Driver], place: sets::Place) -> Option<Start> {
-        match drivers {
-            [inbox] if inbox.class == Class::Inbox => {
-                let number = self.partition.number;
-                self.shared.foresight.start(number, self.search, place)
-            }
-            _ => None,
-        }
-    }
-
     fn place(&self, want: usize) -> sets::Place {
         sets::Place {
             from: self.scanned,
             upwards: self.is_upwards(),
             want,
         }
-    }
-
-    /// Takes the answers to its question. False if they cannot be used: then the next read asks anew.
-    pub(super) fn hear(
-        &mut self,
-        question: &mut sets::Question,
-        expected: Option<Arc<Part>>,
-        about: &mut impl Iterator<Item = Option<Bytes>>,
-        answers: &mut std::vec::IntoIter<Value>,
-    ) -> Result<bool, RedisError> {
-        let Way::Sets { drivers, .. } = &self.way else {
-            return Ok(true);
-        };
-        self.heard = question.hear(self.shared, self.partition, drivers, about, answers)?;
-        let start = self.start(drivers, question.place);
-        if question.is_short() {
-            if let (None, Some(start), Some(before)) = (&self.heard, start, &expected) {
-                self.shared.foresight.changed(start, before);
-            }
-            return Ok(self.heard.is_some());
-        }
-        if let Some(sets::Reading::Of(_, read)) = &mut self.heard
-            && let Some(start) = start
-        {
-            let found = read.members.iter().copied();
-            self.seen = Some(Seen {
-                start,
-                expected,
-                part: Part {
-                    state: question.state.take(),
-                    until: read.until,
-                    newest: read.newest,
-                    ..Part::of(start, found, usize::MAX)
-                },
-                sets: std::mem::take(&mut read.sets),
-            });
-        }
-        Ok(self.heard.is_some())
-    }
-
-    /// Remembers the part of an inbox that was heard: it was taken up to an ordinal, and the one
-    /// behind told that nothing was in between.
-    pub(super) fn note_taken(&mut self, taken: Option<u64>) {
-        let Some(mut seen) = self.seen.take() else {
-            return;
-        };
-        let upwards = self.is_upwards();
-        seen.part.truncate(taken);
-        let last = seen.part.members.last().map(|(ordinal, _)| *ordinal);
-        // Without members no set has one.
-        let last = last.unwrap_or(if upwards { 0 } else { u64::MAX });
-        seen.part.shares = sets::shares(&seen.sets, last, upwards);
-        let expected = seen.expected.as_ref();
-        self.shared.foresight.found(seen.start, expected, seen.part);
     }
 
     /// Reads on until something is ready, at best `want` of it.
@@ -614,113 +471,5 @@ impl<'a> Source<'a> {
         } else {
             0
         };
-    }
-
-    async fn scan_chunks(&mut self, step: usize, want: usize) -> Result<(), RedisError> {
-        let chunks = self.next_chunks(step.min(chunks::at_once(self.search)));
-        let answered = chunks::evaluate(self.shared, self.partition, self.search, &chunks).await?;
-        self.take_up(&chunks, answered, want);
-        Ok(())
-    }
-
-    /// Looks at a part of the search in as many chunks as can be read at once. If it leaves so few
-    /// that they can be judged by their documents, they are what is found, else false.
-    async fn probe_chunks(&mut self, keen: &Search, want: usize) -> Result<bool, RedisError> {
-        let chunks = self.next_chunks(chunks::at_once(keen));
-        let answered = chunks::evaluate(self.shared, self.partition, keen, &chunks).await?;
-        let found: u64 = answered.chunks.iter().map(|(_, bits)| bits.count()).sum();
-        let is_scarce = found <= sets::FEW as u64;
-        let number = self.partition.number;
-        self.shared.foresight.set_scarce(number, keen, is_scarce);
-        if is_scarce {
-            self.take_up(&chunks, answered, want);
-        }
-        Ok(is_scarce)
-    }
-
-    /// The chunks that come next, as far as there are any.
-    fn next_chunks(&self, most: usize) -> Vec<u64> {
-        let (most, known) = (most as u64, self.partition.hint().ordinals);
-        if self.is_upwards() {
-            let first = self.scanned / CHUNK;
-            let last = (first + most - 1).min(first.max(known / CHUNK));
-            (first..=last).collect()
-        } else {
-            let top = match self.scanned {
-                NEWEST => known,
-                bound => bound,
-            };
-            let first = top.saturating_sub(1) / CHUNK;
-            (first.saturating_sub(most - 1)..=first).rev().collect()
-        }
-    }
-
-    /// Takes up what was found in chunks that come next.
-    fn take_up(&mut self, chunks: &[u64], answered: chunks::Answered, want: usize) {
-        let newest = answered.counters.ordinals;
-        // What is beyond this is read again, should the page come to that.
-        let most = want.saturating_mul(4);
-        if self.is_upwards() {
-            let from = self.scanned;
-            for (chunk, bits) in answered.chunks {
-                let behind = if chunk == from / CHUNK {
-                    bits.from(chunks::low_of(from))
-                } else {
-                    bits
-                };
-                let mut ordinals = behind.iter().map(|low| chunk * CHUNK + u64::from(low));
-                let room = most.saturating_sub(self.raw.len());
-                let taken = ordinals.by_ref().take(room);
-                self.raw
-                    .extend(taken.map(|ordinal| Raw::request(ordinal, None)));
-                if let Some(next) = ordinals.next() {
-                    self.scanned = next;
-                    return;
-                }
-            }
-            let end = chunks.last().map_or(from, |last| (last + 1) * CHUNK);
-            // What is created while the walk is under way may be seen by the next page.
-            self.scanned = end.min(newest.max(from));
-            self.done = end >= newest;
-            return;
-        }
-        let known = chunks.first().map_or(0, |first| (first + 1) * CHUNK);
-        if self.scanned == NEWEST {
-            self.scanned = newest;
-            if newest > known {
-                // The newest are in a later chunk than was thought.
-                return;
-            }
-        }
-        if self.scanned > newest {
-            // A cursor may say anything; nothing is that far up.
-            self.scanned = newest;
-            self.done = newest == 0;
-            if chunks.last().is_none_or(|last| newest <= last * CHUNK) {
-                return;
-            }
-        }
-        let below = self.scanned;
-        for (chunk, bits) in answered.chunks {
-            let before = if chunk == below / CHUNK {
-                bits.below(chunks::low_of(below))
-            } else {
-                bits
-            };
-            let mut ordinals = before
-                .iter()
-                .rev()
-                .map(|low| chunk * CHUNK + u64::from(low));
-            let room = most.saturating_sub(self.raw.len());
-            let taken = ordinals.by_ref().take(room);
-            self.raw
-                .extend(taken.map(|ordinal| Raw::request(ordinal, None)));
-            if let Some(next) = ordinals.next() {
-                self.scanned = next + 1;
-                return;
-            }
-        }
-        self.scanned = chunks.last().map_or(0, |last| last * CHUNK);
-        self.done = self.scanned == 0;
     }
 }
