@@ -353,6 +353,12 @@ fn id_text(id: &RequestId) -> [u8; ID_TEXT] {
     text
 }
 
+/// The request whose record lies under a key of a partition, by what follows `T:` in it.
+pub(crate) fn request_of(rest: &[u8]) -> Option<RequestId> {
+    let id = URL_SAFE_NO_PAD.decode(rest.strip_prefix(b"r:")?).ok()?;
+    RequestId::from_bytes(id.try_into().ok()?).ok()
+}
+
 fn inbox(dimension: &str) -> &str {
     if dimension == Dimension::OpenActor.as_str() {
         "u"

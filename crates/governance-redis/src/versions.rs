@@ -22,6 +22,8 @@ use tokio::sync::mpsc;
 use crate::{
     Compression, FindingKind, NewerVersion, RedisStore, RedisStoreOptions,
     codec::{Frame, Schemas, Upcaster, encode_frame, golden, unpack},
+    index::IndexRecord,
+    query::JournalEntry,
 };
 
 const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
@@ -388,10 +390,25 @@ async fn bytes_of_the_first_release_are_a_record_like_any_other() {
     let both = Both::open().await;
     let ids = SeededIds::new(1);
     let sample = golden::sample();
-    // Put where a restored backup would have them: record, id table and counters.
+    // Put where a restored backup would have them: record, id table, journal, idempotency key and
+    // counters.
     let partition = &both.older.shared.partitions[0];
     let (stamp, written) = (7_u64.to_be_bytes(), sample.decisions().len());
     assert!(written > 1);
+    let entry = JournalEntry {
+        stamp: 7,
+        ordinal: 0,
+        first: 0,
+        count: u16::try_from(written).unwrap(),
+    };
+    both.set(&partition.keys.journal(0), &entry.write()).await;
+    let index = IndexRecord::of(&sample);
+    let digest = index.key().unwrap();
+    let mut holder = redis::cmd("HSET");
+    holder.arg(partition.keys.bucket(digest));
+    holder.arg(&digest[..]).arg(&sample.id().as_bytes()[..]);
+    let mut admin = both.server.connection().await;
+    holder.exec_async(&mut admin).await.unwrap();
     for name in ["request-v1.bin", "request-v1-zstd.bin"] {
         let mut bytes = golden::golden(name, &[]);
         bytes[16..24].fill(0);
@@ -399,7 +416,7 @@ async fn bytes_of_the_first_release_are_a_record_like_any_other() {
         both.set(&partition.keys.request(sample.id()), &bytes).await;
         let slot = [&sample.id().as_bytes()[..], &stamp].concat();
         both.set(&partition.keys.ids(0), &slot).await;
-        let counters = [1_u64, 7, 0].map(u64::to_be_bytes).concat();
+        let counters = [1_u64, 7, 1].map(u64::to_be_bytes).concat();
         both.set(&partition.keys.counters, &counters).await;
         for store in [&both.older, &both.newer] {
             // The counters of a backup are lower than those of the round before.

@@ -184,6 +184,12 @@ impl Picture {
             requests,
         }
     }
+
+    /// Without the change feed, which is kept for a while only.
+    pub fn without_events(mut self) -> Self {
+        self.events.clear();
+        self
+    }
 }
 
 async fn requests(

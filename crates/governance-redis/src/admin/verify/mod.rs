@@ -1,5 +1,7 @@
 //! Compares documents and indexes, in both directions.
 
+mod kept;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
@@ -9,9 +11,11 @@ use futures_util::future::try_join_all;
 use governance_core::{RequestId, StoreError};
 use redis_client::{Key, Operation, Signal, redis};
 
+use self::kept::Kept;
 use super::scan::{self, Row, STEP};
 use crate::{
     RedisStore,
+    apply::dictionary_name,
     cache::IdSlot,
     codec::Frame,
     error::RedisError,
@@ -34,12 +38,17 @@ const LISTED: usize = 1_000;
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingKind {
-    /// The record of a request cannot be read.
+    /// The record of a request or of a state cannot be read.
     Unreadable,
     /// The history of a request is not whole.
     History,
-    /// An entry of the id table leads to no request, or to another.
+    /// An entry of the id table leads to no request, or to another; or an idempotency key leads to
+    /// none.
     Dangling,
+    /// A request is there and cannot be listed, since the id table or the counters lack it; or the
+    /// journal lacks decisions of it, or it is not found by its idempotency key. A rebuild does not
+    /// repair that: these come first, and the index is made from them.
+    Unlisted,
     /// The record says it is indexed under something else than it should be.
     Outdated,
     /// A request is not found by something it should be found by.
@@ -59,6 +68,7 @@ impl FindingKind {
             Self::Unreadable => "unreadable",
             Self::History => "history",
             Self::Dangling => "dangling",
+            Self::Unlisted => "unlisted",
             Self::Outdated => "outdated",
             Self::Missing => "missing",
             Self::Stray => "stray",
@@ -169,8 +179,8 @@ impl VerifyReport {
 
 impl RedisStore {
     /// Compares every request with everything it is found by, and everything in the index with the
-    /// requests, and lists keys under the prefix that are none of the store's. May run while the store is in use: what differs is looked at again before it
-    /// counts.
+    /// requests; reads every state; and lists keys under the prefix that are none of the store's.
+    /// May run while the store is in use: what differs is looked at again before it counts.
     ///
     /// # Errors
     ///
@@ -237,23 +247,33 @@ struct Check<'a> {
 impl Check<'_> {
     async fn run(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
         let newest = scan::counters(self.shared, self.partition).await?.ordinals;
+        let mut kept = Kept::of(newest);
         for chunk in 0..newest.div_ceil(CHUNK) {
             let mut expected = Expected::default();
             let end = newest.min((chunk + 1) * CHUNK);
             let mut first = chunk * CHUNK;
             while first < end {
                 let next = end.min(first + STEP);
-                let rows = scan::rows(self.shared, self.partition, first, next).await?;
+                let rows = self.rows(first, next).await?;
                 let mut listed = Vec::new();
                 for row in &rows {
-                    self.row(row, &mut expected, &mut listed, report).await?;
+                    kept.id(row.id);
+                    self.row(row, &mut expected, &mut listed, &mut kept, report)
+                        .await?;
                 }
                 self.members(&listed, report).await?;
+                self.idempotency_keys(&mut kept, report).await?;
                 first = next;
             }
             self.bitmaps(chunk, &expected, report).await?;
         }
-        self.keys(report).await
+        self.journal(&kept, report).await?;
+        self.keys(&kept, report).await
+    }
+
+    /// Some rows, none of a chunk whose table is of another type.
+    async fn rows(&self, first: u64, end: u64) -> Result<Vec<Row>, RedisError> {
+        none_if_foreign(scan::rows(self.shared, self.partition, first, end).await)
     }
 
     async fn row<'r>(
@@ -261,6 +281,7 @@ impl Check<'_> {
         row: &'r Row,
         expected: &mut Expected,
         listed: &mut Vec<(&'r Row, IndexTerm)>,
+        kept: &mut Kept,
         report: &mut VerifyReport,
     ) -> Result<(), RedisError> {
         report.requests += 1;
@@ -283,6 +304,7 @@ impl Check<'_> {
                 if *stored.index != IndexRecord::after(&stored.request, &stored.index) {
                     report.add(FindingKind::Outdated, self.partition, row.id.to_string());
                 }
+                kept.request(row, stored.request.decisions().len(), stored.index.key());
                 (*stored.index).clone()
             }
             Err(error) => {
@@ -348,7 +370,7 @@ impl Check<'_> {
     /// Whether the id table still has this entry.
     async fn slot_is(&self, row: &Row) -> Result<bool, RedisError> {
         let end = row.ordinal + 1;
-        let again = scan::rows(self.shared, self.partition, row.ordinal, end).await?;
+        let again = self.rows(row.ordinal, end).await?;
         Ok(again
             .first()
             .is_some_and(|again| again.id == row.id && again.frame.is_none()))
@@ -395,7 +417,7 @@ impl Check<'_> {
         let says = said
             .as_ref()
             .is_some_and(|index| index.terms().binary_search(term).is_ok());
-        let rows = scan::rows(self.shared, self.partition, ordinal, ordinal + 1).await?;
+        let rows = self.rows(ordinal, ordinal + 1).await?;
         let row = rows.first().filter(|row| row.id == id);
         let has = match (term.class(), row) {
             (Class::Bitmap, _) => self.bit(term, ordinal).await?,
@@ -430,7 +452,16 @@ impl Check<'_> {
     ) -> Result<(), RedisError> {
         let keys = &self.partition.keys;
         let mut terms: BTreeSet<IndexTerm> = expected.terms.keys().cloned().collect();
-        for name in scan::names(self.shared, &keys.dictionary(self.generation)).await? {
+        let names = scan::names(self.shared, &keys.dictionary(self.generation)).await;
+        let names: HashSet<String> = none_if_foreign(names)?.into_iter().collect();
+        for term in &terms {
+            let name = dictionary_name(term);
+            if !names.contains(&name) {
+                let subject = format!("{name} in the dictionary");
+                report.add(FindingKind::Missing, self.partition, subject);
+            }
+        }
+        for name in &names {
             if let Some((dimension, value)) = name.split_once(':') {
                 terms.insert(IndexTerm::bitmap(dimension, value));
             }
@@ -486,7 +517,7 @@ impl Check<'_> {
         ordinal: u64,
         report: &mut VerifyReport,
     ) -> Result<(), RedisError> {
-        let rows = scan::rows(self.shared, self.partition, ordinal, ordinal + 1).await?;
+        let rows = self.rows(ordinal, ordinal + 1).await?;
         match rows.first() {
             Some(row) => self.settle(row.id, ordinal, term, report).await,
             None if self.bit(term, ordinal).await? => {
@@ -503,7 +534,7 @@ impl Check<'_> {
     }
 
     /// Keys that are none of the store's, and members of sorted sets that no request has.
-    async fn keys(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
+    async fn keys(&self, kept: &Kept, report: &mut VerifyReport) -> Result<(), RedisError> {
         let ours = self.partition.keys.start().as_bytes();
         // A scan may come to a key twice.
         let mut seen = HashSet::new();
@@ -511,6 +542,7 @@ impl Check<'_> {
         while let Some(at) = cursor {
             let (keys, next) = scan::some_keys(self.shared, self.partition, "", at).await?;
             let kinds = scan::kinds(self.shared, self.partition, &keys).await?;
+            let mut beside = Vec::new();
             for (key, kind) in keys.iter().zip(kinds) {
                 let rest = key.strip_prefix(ours).map(String::from_utf8_lossy);
                 let row = rest.as_deref().and_then(row_of);
@@ -518,6 +550,12 @@ impl Check<'_> {
                 // What is gone by now was none of them, or came and went with a request.
                 let foreign = !known && kind != "none";
                 let checked = known && self.is_checked(rest.as_deref().unwrap_or_default());
+                if known
+                    && let Some(rest) = &rest
+                    && rest.starts_with(['r', 'k', 's'])
+                {
+                    beside.push((key, rest.clone().into_owned()));
+                }
                 if !(foreign || checked) || !seen.insert(key.clone()) {
                     continue;
                 }
@@ -528,6 +566,7 @@ impl Check<'_> {
                     self.set(key, report).await?;
                 }
             }
+            self.beside(&beside, kept, &mut seen, report).await?;
             cursor = next;
         }
         Ok(())
@@ -589,7 +628,7 @@ impl Check<'_> {
             reason = "ordinals are whole numbers below 2^53"
         )]
         let ordinal = score as u64;
-        let rows = scan::rows(self.shared, self.partition, ordinal, ordinal + 1).await?;
+        let rows = self.rows(ordinal, ordinal + 1).await?;
         let frame = rows.into_iter().next().and_then(|row| row.frame);
         let Some(index) = frame.and_then(|frame| Frame::salvage(&frame).ok()) else {
             return Ok(false);
@@ -614,4 +653,9 @@ fn unless_foreign<T>(found: Result<Option<T>, RedisError>) -> Result<Option<T>, 
         Err(RedisError::Client(error)) if error.signal() == Signal::WrongType => Ok(None),
         found => found,
     }
+}
+
+/// What is listed under a key, nothing if it is of another type.
+fn none_if_foreign<T>(found: Result<Vec<T>, RedisError>) -> Result<Vec<T>, RedisError> {
+    Ok(unless_foreign(found.map(Some))?.unwrap_or_default())
 }

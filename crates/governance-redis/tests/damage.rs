@@ -1,0 +1,145 @@
+//! Every kind of key is lost, cut, overwritten or made into something else, one at a time: a check
+//! finds it, and what is called clean afterwards is whole.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use governance_redis::{FindingKind, RedisStore, RedisStoreOptions};
+use redis_client::redis::{self, aio::MultiplexedConnection};
+use redis_harness::{Persistence, Server};
+
+use crate::support::{
+    corpus::{Picture, populate},
+    open, options, server,
+};
+
+type Snapshot = BTreeMap<Vec<u8>, Vec<u8>>;
+
+async fn snapshot(admin: &mut MultiplexedConnection) -> Snapshot {
+    let mut all = redis::cmd("KEYS");
+    let keys: Vec<Vec<u8>> = all.arg("*").query_async(admin).await.expect("keys");
+    let mut dump = redis::pipe();
+    for key in &keys {
+        dump.cmd("DUMP").arg(key);
+    }
+    let dumps: Vec<Vec<u8>> = dump.query_async(admin).await.expect("dumps");
+    keys.into_iter().zip(dumps).collect()
+}
+
+async fn put_back(admin: &mut MultiplexedConnection, snapshot: &Snapshot) {
+    let mut restore = redis::pipe();
+    restore.cmd("FLUSHALL");
+    for (key, dump) in snapshot {
+        restore.cmd("RESTORE").arg(key).arg(0).arg(dump);
+    }
+    restore.exec_async(admin).await.expect("restored");
+}
+
+/// The letter of a key, which says what it is for.
+fn kind(key: &[u8]) -> Option<char> {
+    let key = std::str::from_utf8(key).ok()?;
+    key.split_once("}:")?.1.chars().next()
+}
+
+/// What was done to a key.
+const DAMAGES: [&str; 4] = ["lost", "a list", "emptied", "half"];
+
+/// Does it; false if it makes no difference to what is there.
+async fn damage(admin: &mut MultiplexedConnection, key: &[u8], how: &str) -> bool {
+    let mut get = redis::cmd("TYPE");
+    let kind: String = get.arg(key).query_async(admin).await.expect("a type");
+    let mut change = redis::pipe();
+    if kind == "string" && matches!(how, "emptied" | "half") {
+        let mut get = redis::cmd("GET");
+        let value: Vec<u8> = get.arg(key).query_async(admin).await.expect("a value");
+        let left = if how == "half" { value.len() / 2 } else { 0 };
+        // Half a bitmap or table may be all that is used of it.
+        if value[left..].iter().all(|byte| *byte == 0) {
+            return false;
+        }
+        change.cmd("SET").arg(key).arg(&value[..left]);
+    } else if how == "lost" {
+        change.cmd("DEL").arg(key);
+    } else if how == "a list" {
+        change.cmd("DEL").arg(key).cmd("RPUSH").arg(key).arg("x");
+    } else {
+        return false;
+    }
+    change.exec_async(admin).await.expect("damaged");
+    true
+}
+
+/// What can be told from the store itself, without the change feed: that may be trimmed any time.
+async fn picture(store: &RedisStore) -> Picture {
+    let keys: Vec<String> = (0..40).map(|i| format!("key-1-{i}")).collect();
+    Picture::of(store, &keys).await.without_events()
+}
+
+async fn filled() -> (Server, RedisStoreOptions) {
+    let server = server(Persistence::None).await;
+    let options = options();
+    let store = open(server.url(), &options).await;
+    populate(&store, 1, 40).await;
+    (server, options)
+}
+
+#[tokio::test]
+async fn damage_of_every_kind_is_found_and_what_is_clean_is_whole() {
+    let (server, options) = filled().await;
+    let mut admin = server.connection().await;
+    let whole = snapshot(&mut admin).await;
+    let before = picture(&open(server.url(), &options).await).await;
+    let mut tried = BTreeSet::new();
+    let mut done: BTreeSet<(char, &str)> = BTreeSet::new();
+    for key in whole.keys() {
+        // The fence and the feed are looked at by everybody who uses them.
+        let Some(kind) = kind(key).filter(|kind| !"ve".contains(*kind)) else {
+            continue;
+        };
+        for how in DAMAGES {
+            // A state that is lost is one that never was; and a few keys of a kind are enough.
+            if (kind, how) == ('s', "lost") || done.contains(&(kind, how)) {
+                continue;
+            }
+            let store = open(server.url(), &options).await;
+            if !damage(&mut admin, key, how).await {
+                continue;
+            }
+            done.insert((kind, how));
+            let name = format!("{} {how}", String::from_utf8_lossy(key));
+            if (kind, how) == ('n', "half") || (kind, how) == ('n', "emptied") {
+                let error = store.verify().await.expect_err("no numbers");
+                assert!(error.to_string().contains("counters"), "{error}");
+                put_back(&mut admin, &whole).await;
+                continue;
+            }
+            let report = store.verify().await.expect(&name);
+            assert!(!report.is_clean(), "{name}");
+            if how == "a list" {
+                let foreign = FindingKind::Foreign;
+                let foreign = report.findings().iter().find(|f| f.kind() == foreign);
+                let subject = foreign.expect(&name).subject();
+                assert!(name.starts_with(subject.trim_end_matches(" (list)")));
+            }
+            // Perhaps it cannot even begin.
+            let rebuilt = store.rebuild().await.is_ok();
+            let report = store.verify().await.expect(&name);
+            if report.is_clean() {
+                assert_eq!(picture(&store).await, before, "{name}");
+                tried.insert(kind);
+            } else {
+                assert!(
+                    how == "a list" || "knorsy".contains(kind),
+                    "{name}: {report:?}"
+                );
+            }
+            assert!(rebuilt || how == "a list", "{name}");
+            put_back(&mut admin, &whole).await;
+        }
+    }
+    let repaired: String = tried.iter().collect();
+    assert_eq!(repaired, "bdqxz", "{done:?}");
+    let kinds: BTreeSet<char> = done.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds.iter().collect::<String>(), "bdknoqrsxyz");
+}
