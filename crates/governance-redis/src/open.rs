@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures_util::{FutureExt as _, future::try_join_all};
 use redis_client::{
     AppendFsync, BuildError, Client, ClientError, Config, ConfigError, InvalidPrefix, Key,
-    KeyPrefix, Operation, Role, ServerFacts, Version, redis,
+    KeyPrefix, Operation, Role, ServerFacts, Signal, Version, redis,
 };
 
 use crate::{
@@ -214,7 +214,7 @@ impl RedisStore {
         let partitions = (0..wanted).zip(&layout.tags).map(|(number, tag)| {
             let keys = PartitionKeys::new(&prefix, tag);
             async move {
-                let (fence, counters) = partition(client, number, wanted, &keys).await?;
+                let (fence, counters) = partition(client, wanted, &keys).await?;
                 Ok::<_, OpenError>(Partition::new(number, keys, fence, counters))
             }
             .boxed()
@@ -261,8 +261,8 @@ impl RedisStore {
         let mut get = redis::cmd("GET");
         get.arg(&key);
         let read = Operation::read("layout");
-        let stored: Option<Vec<u8>> = client.query(read, &key, &get).boxed().await?;
-        let Some(stored) = stored else {
+        let stored: Result<Option<Vec<u8>>, _> = client.query(read, &key, &get).boxed().await;
+        let Some(stored) = stored.map_err(|error| of_layout(&key, error))? else {
             return Ok(None);
         };
         let layout = read_layout(&key, &stored)?;
@@ -305,6 +305,16 @@ pub(crate) fn read_layout(key: &Key, stored: &[u8]) -> Result<Layout, OpenError>
     })
 }
 
+/// What it means that the layout record could not be read.
+pub(crate) fn of_layout(key: &Key, error: ClientError) -> OpenError {
+    match error.signal() {
+        Signal::WrongType => OpenError::NoLayout {
+            key: key.as_str().to_owned(),
+        },
+        _ => OpenError::Client(error),
+    }
+}
+
 async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layout, OpenError> {
     let key = layout_key(prefix)?;
     let new = Layout::new(prefix, wanted);
@@ -313,8 +323,8 @@ async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layo
     })?;
     let mut set = redis::cmd("SET");
     set.arg(&key).arg(text).arg("NX").arg("GET");
-    let stored: Option<Vec<u8>> = client.query(OPEN, &key, &set).await?;
-    let Some(stored) = stored else {
+    let stored: Result<Option<Vec<u8>>, _> = client.query(OPEN, &key, &set).await;
+    let Some(stored) = stored.map_err(|error| of_layout(&key, error))? else {
         return Ok(new);
     };
     let layout = read_layout(&key, &stored)?;
@@ -336,7 +346,6 @@ async fn layout(client: &Client, prefix: &KeyPrefix, wanted: u16) -> Result<Layo
 /// Reads fence and counters of a partition; sets the fence of a new one.
 async fn partition(
     client: &Client,
-    number: u16,
     from: u16,
     keys: &PartitionKeys,
 ) -> Result<(Fence, Counters), OpenError> {
@@ -353,13 +362,16 @@ async fn partition(
                 .arg(Fence::FIRST.to_string())
                 .arg("NX")
                 .arg("GET");
-            client.query(OPEN, &keys.fence, &set).await?
+            // For MGET a value of another type is none; this refuses it.
+            let set: Result<_, ClientError> = client.query(OPEN, &keys.fence, &set).await;
+            set.map_err(|error| match error.signal() {
+                Signal::WrongType => damaged("fence", &keys.fence),
+                _ => OpenError::Client(error),
+            })?
         }
     };
     let fence: Fence = match fence {
-        Some(text) => text.parse().map_err(|_| OpenError::Damaged {
-            detail: format!("the fence of partition {number}"),
-        })?,
+        Some(text) => text.parse().map_err(|_| damaged("fence", &keys.fence))?,
         None => Fence::FIRST,
     };
     if let Err(PartitionsMoved::UnderWay { to } | PartitionsMoved::Done { to }) =
@@ -368,8 +380,15 @@ async fn partition(
         // It began after the layout record was read.
         return Err(OpenError::Migrating { from, to });
     }
-    let counters = Counters::read(counters.as_deref())?;
+    let counters = Counters::read(counters.as_deref());
+    let counters = counters.map_err(|_| damaged("counters", &keys.counters))?;
     Ok((fence, counters))
+}
+
+fn damaged(what: &str, key: &Key) -> OpenError {
+    OpenError::Damaged {
+        detail: format!("the {what} under `{}`; restore a backup", key.as_str()),
+    }
 }
 
 /// What is found of the partitions of a store that was open; an empty server is set up.
@@ -389,7 +408,7 @@ pub(crate) async fn found(
                     detail: format!("partition {} is at other keys than before", known.number),
                 });
             }
-            partition(client, known.number, wanted, &keys).await
+            partition(client, wanted, &keys).await
         }
         .boxed()
     });

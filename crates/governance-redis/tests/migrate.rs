@@ -2,7 +2,12 @@
 
 mod support;
 
-use std::{future::Future, pin::pin, sync::Arc, task::Poll};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use governance_core::{
     ChangeFeed as _, IdSource as _, PageRequest, RequestQueries as _, RequestQuery,
@@ -185,8 +190,12 @@ async fn a_store_goes_to_more_partitions_and_back_and_is_the_same() {
 }
 
 /// Polls a future so often at most, then drops it where it stands.
-async fn polls<F: Future>(future: F, mut left: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
+async fn polls<F: Future>(future: F, left: usize) -> Option<F::Output> {
+    some_polls(pin!(future), left).await
+}
+
+/// Polls a future so often at most, then leaves it where it stands.
+async fn some_polls<F: Future>(mut future: Pin<&mut F>, mut left: usize) -> Option<F::Output> {
     std::future::poll_fn(|context| {
         if left == 0 {
             return Poll::Ready(None);
@@ -197,6 +206,15 @@ async fn polls<F: Future>(future: F, mut left: usize) -> Option<F::Output> {
     .await
 }
 
+/// Waits until what was sent is done. A connection answers in order, and each node has two that are
+/// used in turn.
+async fn arrived(client: &Client) {
+    for _ in 0..client.config().shared_connections() {
+        let patience = redis_harness::PATIENCE;
+        client.ping(patience).await.expect("an answer");
+    }
+}
+
 /// Breaks a migration off at one place after the other until it is done.
 async fn broken_off(client: &Client, options: &RedisStoreOptions, from: u16, to: u16) {
     let store = RedisStore::connect(client.clone(), options.clone().partitions(from))
@@ -204,40 +222,58 @@ async fn broken_off(client: &Client, options: &RedisStoreOptions, from: u16, to:
         .expect("an answer");
     populate(&store, 1, REQUESTS).await;
     let mut before = Picture::of(&store, &keys(1)).await;
+    // One state, so one partition: they are locked one after the other, and stay so.
+    let probe = scope("probe");
     let (mut most, mut breaks, mut locked) = (1, 0, false);
+    let (mut written, mut overtaken) = (StateVersion::new(0), 0);
     loop {
         let run = migrate(client, options, from, to);
-        if let Some(done) = polls(Box::pin(run), most).await {
-            done.expect("an answer");
-            break;
+        match polls(Box::pin(run), most).await {
+            Some(Ok(_)) => break,
+            // The last thing the one before had sent came after this one had read the record.
+            Some(Err(error)) => {
+                assert_eq!(error.code(), "migration.taken_over", "{error}");
+                overtaken += 1;
+            }
+            None => {}
         }
         breaks += 1;
         most += 1 + most / 12;
         if breaks % 9 == 3 {
+            arrived(client).await;
             // Meanwhile everything can be read, and nothing written.
             let write = StateWrite {
-                scope: scope(format!("probe-{breaks}")),
-                expected: StateVersion::new(0),
+                scope: probe.clone(),
+                expected: written,
                 body: None,
                 operation: SeededIds::new(breaks).operation_id(),
             };
             match store.save(&write).await {
                 // Not even begun.
-                Ok(_) => {
+                Ok(version) => {
                     assert!(!locked, "{most}");
+                    written = version;
                     before = Picture::of(&store, &keys(1)).await;
                 }
                 Err(error) => match moved(&error) {
                     Some(PartitionsMoved::UnderWay { to: told }) => {
                         locked = true;
                         assert_eq!(told, to);
-                        assert_eq!(Picture::of(&store, &keys(1)).await, before);
+                        // In the middle of switching, other partitions cannot be read any more.
+                        match store.stats().await {
+                            Ok(_) => assert_eq!(Picture::of(&store, &keys(1)).await, before),
+                            Err(error) => {
+                                let done = PartitionsMoved::Done { to };
+                                assert_eq!(moved(&error), Some(done));
+                            }
+                        }
                     }
                     told => assert_eq!(told, Some(PartitionsMoved::Done { to })),
                 },
             }
         }
     }
+    assert!(overtaken < breaks / 4, "{overtaken} of {breaks}");
     assert!(breaks > 20, "{breaks}");
     let after = RedisStore::connect(client.clone(), options.clone().partitions(to))
         .await
@@ -338,6 +374,63 @@ async fn what_was_begun_can_be_undone() {
 }
 
 #[tokio::test]
+async fn a_run_that_goes_on_after_it_was_undone_does_no_harm() {
+    let server = server(Persistence::None).await;
+    let (mut from, mut to) = (8, 2);
+    let options = options();
+    let client = client(server.url()).await;
+    let mut store = open(server.url(), &options.clone().partitions(from)).await;
+    populate(&store, 1, 30).await;
+    let before = Picture::of(&store, &keys(1)).await;
+    let (mut undone, mut written, mut most) = (0, 0, 0);
+    loop {
+        // Locking out and switching are short, and what matters is done there.
+        most += 1 + most / 24;
+        let mut run = Box::pin(migrate(&client, &options, from, to));
+        if let Some(done) = some_polls(run.as_mut(), most).await {
+            done.expect("nobody was in its way");
+            break;
+        }
+        let of = options.clone().partitions(from);
+        let undo = RedisStore::undo_migration(client.clone(), of.clone(), to).await;
+        // It was only thought dead, and goes on.
+        let ended = run.await;
+        match undo {
+            Ok(()) => {
+                undone += 1;
+                let error = ended.expect_err("it was undone");
+                assert_eq!(error.code(), "migration.taken_over", "{most}: {error}");
+                // Every partition takes writes, for those who knew it and those who come.
+                for store in [&store, &open(server.url(), &of).await] {
+                    for _ in 0..from {
+                        written += 1;
+                        let write = StateWrite {
+                            scope: scope(format!("written-{written}")),
+                            expected: StateVersion::new(0),
+                            body: None,
+                            operation: SeededIds::new(written).operation_id(),
+                        };
+                        store.save(&write).await.expect("a store that is in use");
+                    }
+                }
+                let report = store.verify().await.expect("a report");
+                assert!(report.is_clean(), "{most}: {report:?}");
+            }
+            Err(error) if error.code() == "migration.not_begun" => {
+                ended.expect("nothing was undone");
+                (from, to) = (to, from);
+                store = open(server.url(), &options.clone().partitions(from)).await;
+            }
+            Err(error) => panic!("{most}: {error}"),
+        }
+    }
+    assert!(undone > 20, "{undone}");
+    let store = open(server.url(), &options.clone().partitions(to)).await;
+    let after = Picture::of(&store, &keys(1)).await.without_events();
+    assert_eq!(after, before.without_events());
+}
+
+#[tokio::test]
 async fn of_two_runs_one_gives_way() {
     let server = server(Persistence::None).await;
     let options = options();
@@ -389,6 +482,55 @@ async fn what_differs_is_not_taken_into_use() {
         .await
         .unwrap();
     assert_eq!(Picture::of(&store, &keys(1)).await, before);
+}
+
+#[tokio::test]
+async fn what_would_be_lost_stops_it_and_what_is_of_others_stays() {
+    let server = server(Persistence::None).await;
+    let client = client(server.url()).await;
+    let mut admin = server.connection().await;
+    let counters = "*}:n";
+    let table = "*}:o:0";
+    let record = "*}:r:*";
+    for (pattern, words) in [
+        (counters, &["DEL"][..]),
+        (table, &["DEL"]),
+        (table, &["SETRANGE", "24", "other bytes"]),
+        (record, &["SET", "nothing that can be read"]),
+    ] {
+        let prefix = redis_harness::unique_prefix("unlisted");
+        let options = options().key_prefix(&prefix);
+        let store = open(server.url(), &options.clone().partitions(2)).await;
+        populate(&store, 1, 30).await;
+        let mut keys = redis::cmd("KEYS");
+        keys.arg(format!("{prefix}:{pattern}"));
+        let found: Vec<String> = keys.query_async(&mut admin).await.unwrap();
+        let foreign = found[0].split_once("}:").unwrap().0.to_owned() + "}:of somebody else";
+        let mut set = redis::cmd("SET");
+        set.arg(&foreign).arg("x");
+        set.exec_async(&mut admin).await.unwrap();
+        let mut damage = redis::cmd(words[0]);
+        damage.arg(&found[0]).arg(&words[1..]);
+        let mut keep = redis::cmd("DUMP");
+        keep.arg(&found[0]);
+        let kept: Vec<u8> = keep.query_async(&mut admin).await.unwrap();
+        damage.exec_async(&mut admin).await.unwrap();
+        // A handle that did not know it before.
+        let error = migrate(&client, &options, 2, 4).await.unwrap_err();
+        assert_eq!(error.code(), "migration.differs", "{words:?}: {error}");
+        let undo = RedisStore::undo_migration(client.clone(), options.clone().partitions(2), 4);
+        undo.await.unwrap();
+        let mut restore = redis::cmd("RESTORE");
+        restore.arg(&found[0]).arg(0).arg(kept).arg("REPLACE");
+        restore.exec_async(&mut admin).await.unwrap();
+        migrate(&client, &options, 2, 4).await.unwrap();
+        let mut get = redis::cmd("GET");
+        get.arg(&foreign);
+        let left: Option<String> = get.query_async(&mut admin).await.unwrap();
+        assert_eq!(left.as_deref(), Some("x"));
+        let store = open(server.url(), &options.partitions(4)).await;
+        assert!(store.verify().await.unwrap().is_clean());
+    }
 }
 
 #[tokio::test]

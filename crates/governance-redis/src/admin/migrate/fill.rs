@@ -17,7 +17,7 @@ use crate::{
     codec::{BLOCK, Event, Frame, state_slot},
     error::RedisError,
     feed::{self, StreamId},
-    keys::{CHUNK, JOURNAL_CHUNK},
+    keys::{CHUNK, JOURNAL_CHUNK, request_of},
     partition::{Counters, Hint, Partition},
     query::JournalEntry,
     shared::Shared,
@@ -122,6 +122,7 @@ impl<'a> Fill<'a> {
         let states = self.states(copier).await?;
         let keys = self.keys(copier).await?;
         let events = self.events(copier).await?;
+        self.records(copier).await?;
         let feed = &self.target.keys.feed;
         let mut length = redis::cmd("XLEN");
         length.arg(feed);
@@ -231,6 +232,36 @@ impl<'a> Fill<'a> {
         }
         puts.push((key, Piece::Part(first % CHUNK * width, table)));
         copier.put(puts, Some(progress(phase::REQUESTS, end))).await
+    }
+
+    /// Whether every record was copied, those too that no id table leads to: old ones are removed.
+    async fn records(&self, copier: &mut Copier<'_>) -> Result<(), MigrationError> {
+        for partition in &self.from {
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let (keys, next) = scan::some_keys(self.old, partition, "r:", at).await?;
+                cursor = next;
+                let kinds = scan::kinds(self.old, partition, &keys).await?;
+                let mut records = Vec::new();
+                for (key, kind) in keys.into_iter().zip(kinds) {
+                    let rest = key.strip_prefix(partition.keys.start().as_bytes());
+                    let id = rest.and_then(request_of);
+                    let is_mine = id.is_some_and(|id| self.is_mine(id.slot().get()));
+                    if kind == "string" && is_mine {
+                        records.push((self.moved(partition, &key)?, key));
+                    }
+                }
+                let copies: Vec<Vec<u8>> = records.iter().map(|(copy, _)| copy.clone()).collect();
+                let kinds = scan::kinds(self.new, self.target, &copies).await?;
+                for ((_, key), _) in records.iter().zip(kinds).filter(|(_, kind)| kind == "none") {
+                    copier.differs(&format!(
+                        "{}, which is not listed",
+                        String::from_utf8_lossy(key)
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Copies the journal, without what was purged. Gives its length.

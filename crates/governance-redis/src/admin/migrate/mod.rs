@@ -7,7 +7,7 @@
 //! 4. What was copied is compared with what was there, and checked against its indexes.
 //! 5. The new fences open, the old ones say that everything has moved, and the layout record is
 //!    switched in one step.
-//! 6. Old keys go. The old fences stay, for handles that do not know yet.
+//! 6. Old keys go, if they are the store's. The old fences stay, for handles that do not know yet.
 
 mod copy;
 mod error;
@@ -108,7 +108,14 @@ impl RedisStore {
         mut observe: impl FnMut(MigrationStep) + Send,
     ) -> Result<MigrationReport, MigrationError> {
         let mut job = Job::new(client, options, to).await?;
-        job.run(&mut observe).boxed().await
+        let result = job.run(&mut observe).boxed().await;
+        if result.is_err()
+            && let Err(taken @ MigrationError::TakenOver) = job.is_ours().await
+        {
+            // What went wrong is the work of the other.
+            return Err(taken);
+        }
+        result
     }
 
     /// Takes back a migration that was begun and not finished: the store is as it was before, and
@@ -175,6 +182,15 @@ impl Job {
         })
     }
 
+    /// Whether a migration that this run has taken up is still its own.
+    async fn is_ours(&self) -> Result<(), MigrationError> {
+        let moving = self.record.layout.moving.as_ref();
+        match moving.is_some_and(|moving| moving.owner == self.owner) {
+            true => self.record.confirm(&self.client).await,
+            false => Ok(()),
+        }
+    }
+
     async fn run(
         &mut self,
         observe: &mut (dyn FnMut(MigrationStep) + Send),
@@ -202,6 +218,7 @@ impl Job {
         for partition in &new.partitions {
             self.own(&new, partition).await?;
         }
+        self.record.confirm(&self.client).await?;
         for partition in &new.partitions {
             let number = partition.number;
             observe(MigrationStep::Filling { partition: number });
@@ -280,7 +297,7 @@ impl Job {
     /// Locks writers out of a partition.
     async fn freeze(&self, old: &Shared, partition: &Partition) -> Result<(), MigrationError> {
         let to = self.to;
-        record::turn(old, partition, |fence| match fence {
+        record::turn(&self.record, old, partition, |fence| match fence {
             None => Ok(Some(Fence::FIRST.with_gate(Gate::Moving { to }))),
             Some(fence) => match fence.gate {
                 Gate::Open => Ok(Some(fence.with_gate(Gate::Moving { to }))),
@@ -300,7 +317,7 @@ impl Job {
     /// Makes this run the only one that fills a partition.
     async fn own(&self, new: &Shared, partition: &Partition) -> Result<(), MigrationError> {
         let mine = Fence::FIRST.with_gate(Gate::Filling { owner: self.owner });
-        record::turn(new, partition, |fence| {
+        record::turn(&self.record, new, partition, |fence| {
             match fence.map(|fence| fence.gate) {
                 // Open if it was broken off right before the switch: nobody knows of it yet.
                 None | Some(Gate::Filling { .. } | Gate::Open) => Ok(Some(mine)),
@@ -355,7 +372,7 @@ impl Job {
         }
         let mine = Gate::Filling { owner: self.owner };
         for partition in &new.partitions {
-            record::turn(new, partition, |fence| match fence {
+            record::turn(&self.record, new, partition, |fence| match fence {
                 Some(fence) if fence.gate == mine => Ok(Some(fence.with_gate(Gate::Open))),
                 _ => Err(MigrationError::TakenOver),
             })
@@ -363,7 +380,7 @@ impl Job {
         }
         let to = self.to;
         for partition in &old.partitions {
-            record::turn(old, partition, |fence| match fence {
+            record::turn(&self.record, old, partition, |fence| match fence {
                 Some(fence) if fence.gate == (Gate::Moving { to }) => {
                     Ok(Some(fence.with_gate(Gate::Moved { to })))
                 }
@@ -411,14 +428,14 @@ impl Job {
             Fence::FIRST,
         );
         for partition in &old.partitions {
-            record::turn(&old, partition, |fence| {
-                Ok(fence
-                    .filter(|fence| fence.gate != Gate::Open)
-                    .map(|fence| Fence {
-                        gate: Gate::Open,
-                        epoch: fence.epoch + 1,
-                        ..fence
-                    }))
+            // Also where nobody was locked out: a run that was thought dead may be about to do so.
+            record::turn(&self.record, &old, partition, |fence| {
+                let fence = fence.unwrap_or(Fence::FIRST);
+                Ok(Some(Fence {
+                    gate: Gate::Open,
+                    epoch: fence.epoch + 1,
+                    ..fence
+                }))
             })
             .await?;
         }

@@ -7,8 +7,9 @@ use super::MigrationError;
 use crate::{
     admin::scan,
     error::RedisError,
+    keys::row_of,
     layout::{Fence, Layout},
-    open::{OpenError, layout_key, read_layout},
+    open::{OpenError, layout_key, of_layout, read_layout},
     partition::Partition,
     script::FENCE,
     shared::Shared,
@@ -36,10 +37,26 @@ impl Record {
             .query(RECORD, &key, &get)
             .boxed()
             .await
-            .map_err(|error| MigrationError::from(OpenError::from(error)))?;
+            .map_err(|error| of_layout(&key, error))?;
         let text = text.ok_or(MigrationError::NoStore)?;
         let layout = read_layout(&key, &text)?;
         Ok(Self { key, text, layout })
+    }
+
+    /// Fails if it is not the one that was read or put any more: somebody else has taken over.
+    pub(super) async fn confirm(&self, client: &Client) -> Result<(), MigrationError> {
+        let mut get = redis::cmd("GET");
+        get.arg(&self.key);
+        let text: Option<Vec<u8>> = client
+            .query(RECORD, &self.key, &get)
+            .boxed()
+            .await
+            .map_err(RedisError::from)?;
+        if text.as_deref() == Some(&self.text) {
+            Ok(())
+        } else {
+            Err(MigrationError::TakenOver)
+        }
     }
 
     /// Puts another in its place, if it is still the one that was read.
@@ -71,7 +88,12 @@ impl Record {
 }
 
 /// Turns a fence into what `next` makes of it; none leaves it.
+///
+/// Only for whom the layout record names. That is asked after the fence was read: whoever takes
+/// over says so in the record first, and an undoing turns every fence after that, so a run that was
+/// thought dead is refused by one or the other.
 pub(super) async fn turn(
+    record: &Record,
     shared: &Shared,
     partition: &Partition,
     next: impl Fn(Option<Fence>) -> Result<Option<Fence>, MigrationError> + Send + Sync,
@@ -93,6 +115,7 @@ pub(super) async fn turn(
         if text == next {
             return Ok(());
         }
+        record.confirm(&shared.client).await?;
         let call = FENCE.call().key(key).arg(text).arg(&next);
         let told: String = shared.invoke(&call).await?;
         if told == next {
@@ -102,7 +125,7 @@ pub(super) async fn turn(
     Err(MigrationError::TakenOver)
 }
 
-/// Removes all keys of a partition but one.
+/// Removes all keys of a partition but one, and those that are none of the store's.
 pub(super) async fn remove(
     shared: &Shared,
     partition: &Partition,
@@ -110,12 +133,25 @@ pub(super) async fn remove(
 ) -> Result<(), MigrationError> {
     let mut cursor = Some(0);
     while let Some(at) = cursor {
-        let (mut keys, next) = scan::some_keys(shared, partition, "", at).await?;
-        keys.retain(|key| keep.is_none_or(|keep| keep.as_str().as_bytes() != key));
+        let (keys, next) = scan::some_keys(shared, partition, "", at).await?;
+        let kinds = scan::kinds(shared, partition, &keys).await?;
+        let keys = keys.into_iter().zip(kinds).filter(|(key, kind)| {
+            let is_kept = keep.is_some_and(|keep| keep.as_str().as_bytes() == key);
+            !is_kept && is_ours(partition, key, kind)
+        });
+        let keys: Vec<Vec<u8>> = keys.map(|(key, _)| key).collect();
         unlink(shared, partition, &keys).await?;
         cursor = next;
     }
     Ok(())
+}
+
+/// Whether a key is spelled and typed as one of the store's.
+fn is_ours(partition: &Partition, key: &[u8], kind: &str) -> bool {
+    let rest = key.strip_prefix(partition.keys.start().as_bytes());
+    let row = rest.map(String::from_utf8_lossy);
+    row.and_then(|rest| row_of(&rest))
+        .is_some_and(|row| row.kind == kind)
 }
 
 pub(super) async fn unlink(
