@@ -149,9 +149,12 @@ async fn verify_and_rebuild() {
 
     // What cannot be read cannot be repaired by it.
     let record = one_key(&server, &format!("{prefix}*:r:*")).await;
-    let mut set = redis::cmd("SETRANGE");
-    set.arg(&record).arg(400).arg("!!");
     let mut admin = server.connection().await;
+    let mut length = redis::cmd("STRLEN");
+    let length: u64 = length.arg(&record).query_async(&mut admin).await.unwrap();
+    let mut set = redis::cmd("SETRANGE");
+    // The end of a record is its document, whatever comes before.
+    set.arg(&record).arg(length - 2).arg("!!");
     set.exec_async(&mut admin).await.unwrap();
     let rebuild = run(&[&["rebuild"], &about[..]].concat(), &[]).await;
     let text = format!("{requests} requests indexed, 0 changed, 1 unreadable");
@@ -450,6 +453,26 @@ async fn what_cannot_run_says_in_one_line_what_to_do() {
         );
         assert_eq!(refused.errors.lines().count(), 1);
     }
+    let several = "redis://127.0.0.1:1,redis://127.0.0.1:2";
+    run(&["verify", "--url", several], &[]).await.is(
+        2,
+        "",
+        "error: the configuration is invalid: REDIS_ADDR contradicts another setting; several \
+         addresses need --cluster or --sentinel-master",
+    );
+    let server_only = [
+        "verify",
+        "--url",
+        open_server.url(),
+        "--sentinel-master",
+        "m",
+    ];
+    run(&server_only, &fast).await.is(
+        2,
+        "",
+        "error: the server does not know the command; with --sentinel-master, --url has to name \
+         sentinels; else the server is too old",
+    );
     for arguments in [
         &["explode"][..],
         &[],
@@ -458,6 +481,73 @@ async fn what_cannot_run_says_in_one_line_what_to_do() {
         let refused = run(arguments, &[]).await;
         assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
         assert!(refused.errors.contains("--help"), "{}", refused.errors);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_damaged_is_told_by_its_key() {
+    let server = server(Persistence::None).await;
+    let prefix = unique_prefix("damaged");
+    let store = store(&server, &prefix, 1).await;
+    populate(&store, 1, 5).await;
+    let mut admin = server.connection().await;
+    let about = ["--url", server.url(), "--key-prefix", &prefix];
+    // A stranger's list where the journal was: the rebuild cannot write, and says where to look.
+    let journal = one_key(&server, &format!("{prefix}:*}}:y:0")).await;
+    let feed = one_key(&server, &format!("{prefix}:*}}:e")).await;
+    for key in [&journal, &feed] {
+        delete(&server, key).await;
+        let mut list = redis::cmd("RPUSH");
+        let list = list.arg(key).arg("x");
+        list.exec_async(&mut admin).await.unwrap();
+    }
+    let rebuild = run(&[&["rebuild"], &about[..]].concat(), &[]).await;
+    rebuild.is(
+        2,
+        "",
+        "error: the script raised an error; something else writes under this key prefix; `verify` \
+         lists its keys as foreign",
+    );
+    let verify = run(&[&["verify"], &about[..]].concat(), &[]).await;
+    assert_eq!(verify.code, Some(1), "{}", verify.errors);
+    for word in [
+        "unlisted ",
+        &format!("{journal} (list)"),
+        "give that another key prefix",
+        "restore a backup",
+    ] {
+        assert!(verify.out.contains(word), "{word}: {}", verify.out);
+    }
+    // The program says that the store stays locked.
+    let moving = ["migrate-partitions", "--from", "1", "--to", "2"];
+    let moved = run(&[&moving, &about[..]].concat(), &[]).await;
+    assert_eq!(moved.code, Some(2));
+    let locked = "; nothing can be written until this is run again, or with --undo\n";
+    assert!(moved.errors.ends_with(locked), "{}", moved.errors);
+    let undo = run(&[&moving, &["--undo"][..], &about].concat(), &[]).await;
+    assert_eq!(undo.code, Some(0), "{}", undo.errors);
+    let twice = [&moving, &["--partitions", "2"][..], &about].concat();
+    let twice = run(&twice, &[]).await;
+    assert_eq!(
+        twice.errors,
+        "error: --partitions and --from say different things about the store; leave --partitions \
+         out\n"
+    );
+
+    let fence = one_key(&server, &format!("{prefix}:*}}:v")).await;
+    for value in ["junk", "1:0:0:1"] {
+        let mut set = redis::cmd("SET");
+        let set = set.arg(&fence).arg(value);
+        set.exec_async(&mut admin).await.unwrap();
+        let broken = run(&[&["verify"], &about[..]].concat(), &[]).await;
+        broken.is(
+            1,
+            "",
+            &format!(
+                "error: what is stored under this key prefix makes no sense: the fence under \
+                 `{fence}`; restore a backup"
+            ),
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
 use governance_core::{Cursor, Status};
-use governance_redis::{FindingKind, MigrationStep, RedisStore, Retention};
+use governance_redis::{FindingKind, MigrationError, MigrationStep, RedisStore, Retention};
 use redis_client::Client;
 use serde_json::{Map, Value, json};
 
@@ -81,6 +81,9 @@ async fn verify(store: &RedisStore) -> Result<Answer, Failure> {
         ];
         if index.iter().any(|kind| kinds.contains_key(kind)) {
             answer = answer.line("run `rebuild` to repair what is missing, stray or outdated");
+        }
+        if kinds.contains_key(&FindingKind::Unlisted) {
+            answer = answer.line("what is unlisted is there but not found; restore a backup");
         }
         if kinds.contains_key(&FindingKind::Foreign) {
             answer = answer.line(
@@ -234,6 +237,10 @@ async fn migrate(
     to: u16,
     undo: bool,
 ) -> Result<Answer, Failure> {
+    if store.partitions.is_some_and(|given| given != from) {
+        let text = "--partitions and --from say different things about the store";
+        return Err(Failure::new("admin.contradiction", text).hint("leave --partitions out"));
+    }
     let options = connect::options(store).partitions(from);
     if undo {
         RedisStore::undo_migration(client.clone(), options, to).await?;
@@ -258,8 +265,26 @@ async fn migrate(
         };
         let _ = writeln!(std::io::stderr(), "{text}");
     };
-    let run = RedisStore::migrate_partitions(client.clone(), options, to, tell);
-    let report = Box::pin(run).await?;
+    let run = RedisStore::migrate_partitions(client.clone(), options.clone(), to, tell);
+    let report = match Box::pin(run).await {
+        Ok(report) => report,
+        Err(error) => {
+            if matches!(error, MigrationError::Differs { .. }) {
+                return Err(error.into());
+            }
+            let failure = Failure::from(error);
+            // What it was doing is on record from its first step on.
+            let layout = RedisStore::layout(client, &options).await;
+            let is_locked = layout
+                .is_ok_and(|layout| layout.is_some_and(|layout| layout.migrating_to == Some(to)));
+            return Err(match is_locked {
+                true => {
+                    failure.and("nothing can be written until this is run again, or with --undo")
+                }
+                false => failure,
+            });
+        }
+    };
     let mut answer = Answer::new(true)
         .field("partitions", to)
         .field("undone", false)

@@ -3,7 +3,7 @@
 use std::env;
 
 use governance_redis::{Durability, RedisStore, RedisStoreOptions, StoreLayout, Strictness};
-use redis_client::{Client, Config, InstanceName, NotUnicode};
+use redis_client::{Client, Config, ConfigError, ConfigProblem, InstanceName, NotUnicode, Problem};
 
 use crate::{cli::Store, failure::Failure};
 
@@ -19,10 +19,21 @@ pub(crate) async fn client(store: &Store) -> Result<Client, Failure> {
             None if environment("REDIS_ADDR").is_ok_and(|found| found.is_none()) => {
                 failure.hint("give --url redis://host:port")
             }
+            _ if is_several(&error, store) => {
+                failure.hint("several addresses need --cluster or --sentinel-master")
+            }
             _ => failure,
         }
     })?;
     Ok(Box::pin(Client::connect(config)).await?)
+}
+
+/// Whether there are addresses of several servers, and nothing says how they belong together.
+fn is_several(error: &ConfigError, store: &Store) -> bool {
+    let contradicts = |problem: &ConfigProblem| {
+        problem.setting() == "ADDR" && problem.problem() == Problem::Contradiction
+    };
+    !store.cluster && store.sentinel_master.is_none() && error.problems().iter().any(contradicts)
 }
 
 fn lookup(store: &Store, name: &str) -> Result<Option<String>, NotUnicode> {

@@ -11,6 +11,7 @@ pub(crate) struct Failure {
     code: &'static str,
     text: String,
     hint: Option<&'static str>,
+    also: String,
     exit_code: u8,
 }
 
@@ -20,6 +21,7 @@ impl Failure {
             code,
             text: text.into(),
             hint: None,
+            also: String::new(),
             exit_code: 2,
         }
     }
@@ -41,12 +43,20 @@ impl Failure {
                 failure.hint = hint_of(error.signal());
                 failure.text = error.signal().to_string();
             }
-            if let Some(MigrationError::Differs { .. }) = error.downcast_ref() {
+            let differs = matches!(error.downcast_ref(), Some(MigrationError::Differs { .. }));
+            let damaged = matches!(error.downcast_ref(), Some(OpenError::Damaged { .. }));
+            if differs || damaged {
                 failure.exit_code = 1;
             }
             cause = error.source();
         }
         failure
+    }
+
+    /// Adds what else there is to know.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.also = format!("; {more}");
+        self
     }
 
     pub(crate) const fn exit_code(&self) -> u8 {
@@ -61,10 +71,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
-        match self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
+        if let Some(hint) = self.hint {
+            write!(f, "; {hint}")?;
         }
+        f.write_str(&self.also)
     }
 }
 
@@ -97,8 +107,14 @@ const fn hint_of(signal: Signal) -> Option<&'static str> {
             Some("use a user that may run all commands on the keys of the store")
         }
         Signal::MasterUnknown => Some("check --sentinel-master, and that --url names sentinels"),
+        Signal::CommandUnknown => {
+            Some("with --sentinel-master, --url has to name sentinels; else the server is too old")
+        }
         Signal::SlotUnserved | Signal::ClusterDown => {
             Some("check that --url names nodes of a cluster, and that the cluster is complete")
+        }
+        Signal::WrongType | Signal::ScriptFailed => {
+            Some("something else writes under this key prefix; `verify` lists its keys as foreign")
         }
         Signal::CrossSlot | Signal::Moved => Some("use --cluster if this is a cluster"),
         Signal::ReadOnly => Some("name the primary"),
