@@ -1,5 +1,5 @@
 #!lua
--- governance.apply 3
+-- governance.apply 4
 --
 -- The only writer: stores, changes or removes requests and a state, with everything they are found
 -- by, in one step. Checks everything, then writes; no domain logic; no key is built in here.
@@ -30,7 +30,16 @@ local STEP = '>BBBBI5I5I8I8I8'
 -- ordinal as text.
 local RECORD = '>I2I2I2I2I2I2I2I2I2I2I2c16I8c28c24ss'
 
-local call, unpack, pack = redis.call, struct.unpack, struct.pack
+local call, unpack, pack, find = redis.call, struct.unpack, struct.pack, string.find
+
+local function refuse(what)
+  return redis.error_reply('ERR governance.apply: ' .. what)
+end
+
+-- Whether a text is this number as the server writes it.
+local function is(text, number)
+  return (text == '0' or find(text, '^[1-9]%d*$')) and tonumber(text) == number
+end
 
 local known = call('MGET', KEYS[1], KEYS[2])
 local fence, counters = known[1], known[2]
@@ -52,6 +61,9 @@ end
 
 -- Everything is checked before anything is written. That a key is of another type is found out by
 -- asking how long it is, which raises then; the feed is written first.
+if 3 + records * 6 + states * 3 > #ARGV then
+  return refuse('arguments are missing')
+end
 local first_key = records > 1 and 5 or 4
 call('STRLEN', KEYS[4])
 if records > 1 then
@@ -61,7 +73,14 @@ local key, arg = first_key, 3
 for i = 1, records do
   key = key + 1
   local block, digest = ARGV[arg + 1], ARGV[arg + 6]
-  local _, _, set, clear, full, add, remove, open, close, due, undue = unpack(RECORD, ARGV[arg + 4])
+  local _, _, set, clear, full, add, remove, open, close, due, undue, _, ordinal, _, _, bit, text =
+    unpack(RECORD, ARGV[arg + 4])
+  if block ~= '' and not (is(text, ordinal) and is(bit, ordinal % 65536)) then
+    return refuse('an ordinal is wrong')
+  end
+  if due > 0 and (#ARGV[arg + 5] > 20 or not find(ARGV[arg + 5], '^%-?%d+$')) then
+    return refuse('a deadline is wrong')
+  end
   if call('GETRANGE', KEYS[key], '0', '71') ~= block then
     return {'CONFLICT', tostring(i - 1), call('GET', KEYS[key]) or ''}
   end
@@ -93,7 +112,7 @@ if states == 1 then
   end
 end
 if key + dictionaries ~= #KEYS then
-  return redis.error_reply('ERR governance.apply: the keys do not fit the arguments')
+  return refuse('the keys do not fit the arguments')
 end
 for _ = 1, dictionaries do
   key = key + 1

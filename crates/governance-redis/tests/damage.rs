@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use governance_redis::{FindingKind, RedisStore, RedisStoreOptions};
 use redis_client::redis::{self, aio::MultiplexedConnection};
@@ -12,29 +12,8 @@ use redis_harness::{Persistence, Server};
 use crate::support::{
     corpus::{Picture, populate},
     open, options, server,
+    snapshot::{put_back, snapshot},
 };
-
-type Snapshot = BTreeMap<Vec<u8>, Vec<u8>>;
-
-async fn snapshot(admin: &mut MultiplexedConnection) -> Snapshot {
-    let mut all = redis::cmd("KEYS");
-    let keys: Vec<Vec<u8>> = all.arg("*").query_async(admin).await.expect("keys");
-    let mut dump = redis::pipe();
-    for key in &keys {
-        dump.cmd("DUMP").arg(key);
-    }
-    let dumps: Vec<Vec<u8>> = dump.query_async(admin).await.expect("dumps");
-    keys.into_iter().zip(dumps).collect()
-}
-
-async fn put_back(admin: &mut MultiplexedConnection, snapshot: &Snapshot) {
-    let mut restore = redis::pipe();
-    restore.cmd("FLUSHALL");
-    for (key, dump) in snapshot {
-        restore.cmd("RESTORE").arg(key).arg(0).arg(dump);
-    }
-    restore.exec_async(admin).await.expect("restored");
-}
 
 /// The letter of a key, which says what it is for.
 fn kind(key: &[u8]) -> Option<char> {

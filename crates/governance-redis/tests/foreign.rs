@@ -2,11 +2,7 @@
 
 mod support;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use governance_core::{
     Act, Commit, GovernedCommit, MutationRequest, RequestStore, StateVersion, StateWrite,
@@ -16,34 +12,13 @@ use governance_redis::RedisStore;
 use governance_testkit::fixtures::{
     RequestBuilder, SeededIds, VirtualClock, actor, approve, complete, operation, scope,
 };
-use redis_client::redis::{self, aio::MultiplexedConnection};
+use redis_client::redis;
 use redis_harness::Persistence;
 
-use crate::support::{open, options, server};
-
-/// Every key with what is in it.
-type Snapshot = BTreeMap<Vec<u8>, Vec<u8>>;
-
-async fn snapshot(admin: &mut MultiplexedConnection) -> Snapshot {
-    let mut all = redis::cmd("KEYS");
-    all.arg("*");
-    let keys: Vec<Vec<u8>> = all.query_async(admin).await.expect("keys");
-    let mut dump = redis::pipe();
-    for key in &keys {
-        dump.cmd("DUMP").arg(key);
-    }
-    let dumps: Vec<Vec<u8>> = dump.query_async(admin).await.expect("dumps");
-    keys.into_iter().zip(dumps).collect()
-}
-
-async fn put_back(admin: &mut MultiplexedConnection, snapshot: &Snapshot) {
-    let mut restore = redis::pipe();
-    restore.cmd("FLUSHALL");
-    for (key, dump) in snapshot {
-        restore.cmd("RESTORE").arg(key).arg(0).arg(dump);
-    }
-    restore.exec_async(admin).await.expect("restored");
-}
+use crate::support::{
+    open, options, server,
+    snapshot::{put_back, snapshot},
+};
 
 /// The life of a request, step by step.
 struct Life {
