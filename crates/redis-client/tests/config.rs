@@ -244,6 +244,29 @@ fn nothing_is_set_in_two_places() {
 }
 
 #[test]
+fn a_user_without_a_password_would_not_be_used() {
+    let user = ("USERNAME", "alice");
+    let watcher = ("SENTINEL_USERNAME", "watcher");
+    for (values, variable) in [
+        (&[ADDR, user][..], "REDIS_PASSWORD"),
+        (&[("ADDR", "redis://alice@h:1")], "REDIS_PASSWORD"),
+        (
+            &[ADDR, ("SENTINEL_MASTER", "m"), watcher],
+            "REDIS_SENTINEL_PASSWORD",
+        ),
+    ] {
+        let error = read(values).unwrap_err();
+        assert_eq!(error.code(), "config.missing");
+        assert_eq!(error.problems().len(), 1, "{error}");
+        assert_eq!(error.problems()[0].variable(), variable);
+    }
+    // A file that cannot be read is told, not the password that is missing for it.
+    let file = ("PASSWORD_FILE", "/does/not/exist");
+    let error = read(&[ADDR, user, file]).unwrap_err();
+    assert_eq!(error.problems().len(), 1, "{error}");
+}
+
+#[test]
 fn topologies_exclude_each_other() {
     let cluster = read(&[("ADDR", "a:1,b:2"), ("CLUSTER", "true")]).unwrap();
     assert_eq!(cluster.topology(), &Topology::Cluster);

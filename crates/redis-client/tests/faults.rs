@@ -201,7 +201,13 @@ async fn a_server_that_refuses_is_tried_again_for_the_retry_timeout() {
 
 #[tokio::test]
 async fn recycling_decides_who_meets_a_dead_connection() {
-    for (recycle, survives) in [(Recycle::Always, true), (Recycle::Never, false)] {
+    let brief = Duration::from_millis(1);
+    for (recycle, survives) in [
+        (Recycle::Always, true),
+        (Recycle::AfterIdle(brief), true),
+        (Recycle::AfterIdle(Duration::from_secs(86_400)), false),
+        (Recycle::Never, false),
+    ] {
         let server = Server::start(Persistence::None).await;
         // RESP2, where nothing tells of a connection that ended.
         let builder = config(server.url(), "recycle").protocol(redis_client::Protocol::Resp2);
@@ -217,6 +223,11 @@ async fn recycling_decides_who_meets_a_dead_connection() {
         kill.exec_async(&mut server.connection().await)
             .await
             .unwrap();
+        let returned = tokio::time::Instant::now();
+        poll_until("the connection to be idle", async || {
+            (returned.elapsed() > brief).then_some(())
+        })
+        .await;
         let mut connection = client.exclusive(&key).await.unwrap();
         let result = connection.query::<Option<i64>>(GET, &get(&key)).await;
         assert_eq!(result.is_ok(), survives, "{recycle:?}: {result:?}");

@@ -6,7 +6,9 @@ mod common;
 use std::time::Duration;
 
 use common::{BUMP, GET, INCR, count, get, incr, key};
-use redis_client::{Client, Config, ConfigBuilder, ErrorKind, Outcome, Role, Signal, Status};
+use redis_client::{
+    Client, Config, ConfigBuilder, ErrorKind, Outcome, Role, Signal, Status, redis,
+};
 use redis_harness::{PATIENCE, Sentinel, poll_until, unique_prefix};
 
 fn config(group: &Sentinel, test: &str) -> ConfigBuilder {
@@ -102,6 +104,63 @@ async fn a_master_that_dies_is_replaced() {
         2
     );
     assert_eq!(count(&group.servers()[other], &key).await, 2);
+}
+
+async fn only(user: &str, password: &str, url: &str) {
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    for words in [
+        &[
+            "SETUSER",
+            user,
+            "on",
+            &format!(">{password}"),
+            "~*",
+            "&*",
+            "+@all",
+        ][..],
+        &["SETUSER", "default", "resetpass", ">nobody knows"],
+    ] {
+        let mut acl = redis::cmd("ACL");
+        acl.arg(words).exec_async(&mut connection).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sentinels_and_servers_have_logins_of_their_own() {
+    let group = Sentinel::start().await;
+    for url in group.urls() {
+        only("watcher", "at the tower", &url).await;
+    }
+    let master = group.servers()[0].url();
+    only("app", "at the gate", master).await;
+    let login = |builder: ConfigBuilder| {
+        let builder = builder.username("app").sentinel_username("watcher");
+        builder.retry_timeout(Duration::ZERO)
+    };
+    let right = login(config(&group, "logins"));
+    let client = connect(
+        right
+            .password("at the gate")
+            .sentinel_password("at the tower"),
+    )
+    .await;
+    let key = key(&client, "a", "n");
+    assert_eq!(
+        client.query::<i64>(INCR, &key, &incr(&key)).await.unwrap(),
+        1
+    );
+    for (server, sentinel) in [
+        ("at the tower", "at the tower"),
+        ("at the gate", "at the gate"),
+    ] {
+        let wrong = login(config(&group, "logins"));
+        let client = connect(wrong.password(server).sentinel_password(sentinel)).await;
+        let error = client.query::<i64>(INCR, &key, &incr(&key)).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.signal(), Signal::LoginFailed, "{server}, {sentinel}");
+        common::assert_hidden(&error, "at the");
+    }
 }
 
 #[tokio::test]

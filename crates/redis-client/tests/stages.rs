@@ -134,3 +134,17 @@ async fn a_server_that_is_no_cluster_is_told_and_not_tried_again() {
         .key_prefix(unique_prefix("no-cluster"));
     refused_at_once(builder, Signal::NotACluster, "switch cluster mode off").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn closing_takes_as_long_as_it_may() {
+    for limit in [20, 60_000] {
+        let limit = Duration::from_millis(limit);
+        let client = connect(config("127.0.0.1:1", "closing").close_timeout(limit)).await;
+        client.on_close("stuck", std::future::pending).unwrap();
+        let asked = tokio::time::Instant::now();
+        let error = client.close().await.unwrap_err();
+        assert_eq!(error.errors()[0].code(), "close.step_timeout");
+        let took = asked.elapsed();
+        assert!((limit..limit * 2).contains(&took), "{took:?}");
+    }
+}

@@ -6,7 +6,7 @@ mod common;
 use std::{env, fs, path::PathBuf, process::Command, time::Duration};
 
 use common::{INCR, config, connect, incr, key};
-use redis_client::{Outcome, Signal};
+use redis_client::{Outcome, Signal, redis};
 use redis_harness::{Options, Server, unique_prefix};
 
 /// A directory with `ca.pem`, `server.pem` and `server.key`, removed when dropped.
@@ -52,26 +52,58 @@ impl Certificates {
         }
     }
 
+    /// A server with these on a port.
+    fn options(&self, port: u16) -> Options {
+        Options::default()
+            .setting("tls-port", &port.to_string())
+            .setting("tls-cert-file", &self.path("server.pem"))
+            .setting("tls-key-file", &self.path("server.key"))
+            .setting("tls-ca-cert-file", &self.path("ca.pem"))
+            .setting("tls-auth-clients", "no")
+    }
+
     fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+#[tokio::test]
+async fn nodes_of_a_cluster_are_found_by_their_names() {
+    let certificates = Certificates::make();
+    let port = free_port();
+    let options = certificates
+        .options(port)
+        .setting("cluster-enabled", "yes")
+        .setting("tls-cluster", "yes")
+        .setting("cluster-port", &free_port().to_string())
+        .setting("cluster-announce-hostname", "localhost")
+        .setting("cluster-preferred-endpoint-type", "hostname");
+    let server = Server::start_with(options).await;
+    let mut slots = redis::cmd("CLUSTER");
+    slots.arg("ADDSLOTSRANGE").arg(0).arg(16_383);
+    let mut admin = server.connection().await;
+    slots.exec_async(&mut admin).await.unwrap();
+    let ca = fs::read(certificates.path("ca.pem")).unwrap();
+    let url = format!("rediss://localhost:{port}");
+    let builder = config(&url, "tls-cluster").tls_ca_pem(ca).cluster();
+    let client = connect(builder.retry_timeout(redis_harness::PATIENCE)).await;
+    for tag in ["a", "b", "c"] {
+        let key = key(&client, tag, "n");
+        let count = client.query::<i64>(INCR, &key, &incr(&key)).await.unwrap();
+        assert_eq!(count, 1);
     }
 }
 
 #[tokio::test]
 async fn a_trusted_server_is_used_and_no_other() {
     let certificates = Certificates::make();
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let options = Options::default()
-        .setting("tls-port", &port.to_string())
-        .setting("tls-cert-file", &certificates.path("server.pem"))
-        .setting("tls-key-file", &certificates.path("server.key"))
-        .setting("tls-ca-cert-file", &certificates.path("ca.pem"))
-        .setting("tls-auth-clients", "no");
-    let _server = Server::start_with(options).await;
+    let port = free_port();
+    let _server = Server::start_with(certificates.options(port)).await;
     let url = format!("rediss://localhost:{port}");
     let ca = fs::read(certificates.path("ca.pem")).unwrap();
 

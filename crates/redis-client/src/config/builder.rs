@@ -247,6 +247,17 @@ impl ConfigBuilder {
         let mut check = Check(std::mem::take(&mut self.problems));
         let topology = self.topology(&mut check);
         let tls = self.tls_settings(&mut check);
+        // Without a password there is no login, and a user that is named would not be used.
+        check.that(
+            self.username.is_none() || self.password.is_some() || check.has("PASSWORD_FILE"),
+            "PASSWORD",
+            Problem::Missing,
+        );
+        check.that(
+            self.sentinel_username.is_none() || self.sentinel_password.is_some(),
+            "SENTINEL_PASSWORD",
+            Problem::Missing,
+        );
         let database = self.database.unwrap_or_default();
         check.that(database <= 65_535, "DB", Problem::OutOfBounds);
         let pool_size = self.pool_size.unwrap_or(16);

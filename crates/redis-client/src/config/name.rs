@@ -34,7 +34,8 @@ pub enum InvalidName {
     /// A character a name may not have, or a name of more than 64.
     #[error("the name of an instance {}", self.text())]
     Character,
-    /// A word that already follows `REDIS_` in a variable of its own.
+    /// Its first word already follows `REDIS_` in a variable of its own, or its last makes variables
+    /// of the instance that is named by the rest: `REDIS_X_SENTINEL_PASSWORD` is of `x`.
     #[error("the name of an instance {}", self.text())]
     Reserved,
 }
@@ -54,7 +55,7 @@ impl InvalidName {
         match self {
             Self::Blank => "is blank",
             Self::Character => "has a character that is not allowed, or too many of them",
-            Self::Reserved => "is the first word of a setting",
+            Self::Reserved => "begins or ends with a word that settings begin with",
         }
     }
 }
@@ -93,7 +94,11 @@ impl InstanceName {
             return Err(InvalidName::Character);
         }
         let first = name.split('_').next().unwrap_or_default();
-        if settings::starts_with_word(first) || RESERVED_FOR_CAPABILITIES.contains(&first) {
+        let mut ends = name.match_indices('_').map(|(at, _)| &name[at + 1..]);
+        if settings::starts_with_word(first)
+            || RESERVED_FOR_CAPABILITIES.contains(&first)
+            || ends.any(settings::makes_another)
+        {
             return Err(InvalidName::Reserved);
         }
         Ok(Self(name))
@@ -146,6 +151,8 @@ impl fmt::Display for InstanceName {
 mod tests {
     use std::collections::HashSet;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -162,6 +169,7 @@ mod tests {
             ("session", "instance.reserved"),
             ("cache", "instance.reserved"),
             ("leader-two", "instance.reserved"),
+            ("jobs-sentinel", "instance.reserved"),
         ] {
             assert_eq!(
                 InstanceName::new(text).unwrap_err().code(),
@@ -176,22 +184,34 @@ mod tests {
         assert_eq!(InstanceName::new("my-cache"), InstanceName::new("My_Cache"));
     }
 
-    #[test]
-    fn variables_and_tokens_of_two_instances_never_meet() {
-        let names = [
-            InstanceName::default(),
-            InstanceName::new("a").unwrap(),
-            InstanceName::new("b").unwrap(),
-            InstanceName::new("jobs").unwrap(),
-        ];
-        let mut seen = HashSet::new();
-        for name in &names {
-            for setting in settings::SETTINGS {
-                assert!(seen.insert(name.variable(setting.name())));
-            }
-            for export in ["client", "key_prefix", "cache.store", "session.store"] {
-                assert!(seen.insert(name.token(export)));
+    proptest! {
+        #[test]
+        fn t_cl_2_variables_and_tokens_of_two_instances_never_meet(
+            // The words of settings, and others, so that names can be made to look like them.
+            one in name(), other in name(),
+        ) {
+            let mut seen = HashSet::new();
+            let mut names = vec![InstanceName::default()];
+            names.extend([one, other].iter().filter_map(|name| InstanceName::new(name).ok()));
+            names.dedup();
+            for name in &names {
+                for setting in settings::SETTINGS {
+                    let variable = name.variable(setting.name());
+                    prop_assert!(seen.insert(variable.clone()), "{}: {:?}", variable, names);
+                }
+                for export in ["client", "key_prefix", "cache.store", "session.store"] {
+                    prop_assert!(seen.insert(name.token(export)));
+                }
             }
         }
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        let words = settings::SETTINGS
+            .iter()
+            .flat_map(|setting| setting.name().split('_'));
+        let mut words: Vec<String> = words.map(str::to_ascii_lowercase).collect();
+        words.extend(["a", "b", "jobs"].map(str::to_owned));
+        prop::collection::vec(prop::sample::select(words), 1..4).prop_map(|words| words.join("_"))
     }
 }

@@ -35,6 +35,14 @@ pub(crate) fn starts_with_word(word: &str) -> bool {
     })
 }
 
+/// Whether these words in front of a setting are another setting.
+pub(crate) fn makes_another(words: &str) -> bool {
+    SETTINGS.iter().any(|setting| {
+        let name = format!("{}_{}", words.to_ascii_uppercase(), setting.name);
+        SETTINGS.iter().any(|other| other.name == name)
+    })
+}
+
 const fn setting(name: &'static str, default: &'static str, rule: &'static str) -> Setting {
     Setting {
         name,
@@ -50,7 +58,11 @@ pub const SETTINGS: &[Setting] = &[
         "required",
         "`host:port`, `redis://`, `rediss://` or `unix://`; several with commas for Sentinel and Cluster",
     ),
-    setting("USERNAME", "none", "user of the access list"),
+    setting(
+        "USERNAME",
+        "none",
+        "user of the access list; needs a password",
+    ),
     setting("PASSWORD", "none", "not together with one in the address"),
     setting(
         "PASSWORD_FILE",
@@ -73,7 +85,11 @@ pub const SETTINGS: &[Setting] = &[
         "none",
         "name of the master; the addresses are sentinels then",
     ),
-    setting("SENTINEL_USERNAME", "none", "user at the sentinels"),
+    setting(
+        "SENTINEL_USERNAME",
+        "none",
+        "user at the sentinels; needs a password there",
+    ),
     setting("SENTINEL_PASSWORD", "none", "password at the sentinels"),
     setting("CLUSTER", "false", "the addresses are nodes of a cluster"),
     setting("PROTOCOL", "resp3", "`resp3` or `resp2`"),
