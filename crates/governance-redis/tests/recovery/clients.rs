@@ -2,13 +2,14 @@
 
 use std::{
     env,
+    pin::pin,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use governance_core::{
-    Actor, Context, ExecutionOutcome, Governor, OnStale, PageRequest, RequestQueries as _,
-    RequestQuery, Status, SubmitOptions,
+    Actor, Context, ExecutionOutcome, Governor, GovernorError, OnStale, PageRequest,
+    RequestQueries as _, RequestQuery, Retry, Status, SubmitOptions,
 };
 use governance_redis::{RedisStore, RedisStoreOptions};
 use governance_testkit::fixtures::{Add, Asks, Counter, actor, add, key, operation, state_id};
@@ -28,7 +29,7 @@ fn by(who: &str, number: u64) -> Context {
 
 /// Two governed changes: one is approved and executed, one is given up. Every step has its
 /// operation id, so it can be repeated from the beginning, by anybody.
-async fn work(store: RedisStore) {
+async fn work(store: RedisStore) -> Result<(), GovernorError> {
     let governor = Governor::builder(store)
         .register::<Add>()
         .policy(Asks::everyone(["bob"]))
@@ -38,26 +39,20 @@ async fn work(store: RedisStore) {
     let once = |text| SubmitOptions::new().idempotency_key(key(text));
     let submitted = governor
         .submit_with(&by("alice", 1), &hits, add(5), once("first"))
-        .await
-        .expect("a submission");
+        .await?;
     let id = submitted.id();
-    governor
-        .approve(&id, &by("bob", 2), "it is fine")
-        .await
-        .expect("a vote");
+    governor.approve(&id, &by("bob", 2), "it is fine").await?;
     let report = governor
         .execute(&id, &by("deployer", 3), OnStale::Reject)
-        .await
-        .expect("an execution");
+        .await?;
     assert_eq!(report.outcome(), ExecutionOutcome::Executed);
     let second = governor
         .submit_with(&by("alice", 4), &hits, add(7), once("second"))
-        .await
-        .expect("a submission");
+        .await?;
     governor
         .cancel(&second.id(), &by("alice", 5), "not needed")
-        .await
-        .expect("a cancellation");
+        .await?;
+    Ok(())
 }
 
 /// All of it happened, once.
@@ -102,14 +97,15 @@ async fn store_of(url: &str, prefix: &str) -> RedisStore {
 #[tokio::test]
 async fn the_work_of_a_client_can_be_done_again() {
     if let (Ok(url), Ok(prefix)) = (env::var(URL), env::var(PREFIX)) {
-        work(store_of(&url, &prefix).await).await;
+        let store = store_of(&url, &prefix).await;
+        work(store).await.expect("work that is done");
         return;
     }
     let server = server(Persistence::None).await;
     let store = open(server.url(), &options()).await;
-    work(store.clone()).await;
+    work(store.clone()).await.expect("work that is done");
     let decisions = check(&store).await;
-    work(store.clone()).await;
+    work(store.clone()).await.expect("work that is repeated");
     assert_eq!(check(&store).await, decisions);
 }
 
@@ -149,7 +145,7 @@ async fn a_client_that_is_killed_at_any_step_leaves_nothing_half_done() {
             let store = store_of(server.url(), &prefix).await;
             let report = store.verify().await.expect("a report");
             assert!(report.is_clean(), "step {step} {side:?}: {report:?}");
-            work(store.clone()).await;
+            work(store.clone()).await.expect("work that is repeated");
             check(&store).await;
             if let Some(ended) = ended {
                 assert!(ended.success(), "there was no step {step} to be held at");
@@ -158,5 +154,45 @@ async fn a_client_that_is_killed_at_any_step_leaves_nothing_half_done() {
         }
         // Opening the store takes some, and every one of the five acts at least one.
         assert!(killed > 10, "{killed} steps");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_at_any_step_loses_and_doubles_nothing() {
+    let server = server(Persistence::None).await;
+    for side in [Side::BeforeForward, Side::BeforeReply] {
+        for step in 1.. {
+            let proxy = FaultProxy::start(server.port()).await;
+            let prefix = unique_prefix("cut");
+            let store = store_of(&proxy.url(), &prefix).await;
+            proxy.hold_at(step, side);
+            let mut is_cut = false;
+            loop {
+                let mut run = pin!(work(store.clone()));
+                let ended = tokio::select! {
+                    ended = &mut run => ended,
+                    () = proxy.until_held(), if !is_cut => {
+                        is_cut = true;
+                        proxy.let_go();
+                        run.await
+                    }
+                };
+                // The governor asks again itself; what was done by then is found.
+                match ended {
+                    Ok(()) => break,
+                    Err(GovernorError::Unknown { .. }) => {}
+                    Err(GovernorError::Store(error)) => {
+                        assert_ne!(error.retry(), Retry::Never, "step {step}: {error:?}");
+                    }
+                    Err(error) => panic!("step {step} {side:?}: {error:?}"),
+                }
+            }
+            proxy.let_go();
+            check(&store).await;
+            if !is_cut {
+                assert!(step > 8, "{step} steps");
+                break;
+            }
+        }
     }
 }
