@@ -199,7 +199,7 @@ impl RedisStore {
     ///
     /// # Round trips
     ///
-    /// Five, each to all servers or partitions at once.
+    /// Five, each to all servers or partitions at once, and one more for a store nobody wrote to.
     pub async fn connect(client: Client, options: RedisStoreOptions) -> Result<Self, OpenError> {
         let wanted = options.partitions;
         if !wanted.is_power_of_two() || wanted > RedisStoreOptions::MAX_PARTITIONS {
@@ -352,7 +352,7 @@ async fn partition(
     let mut mget = redis::cmd("MGET");
     mget.arg(&keys.fence).arg(&keys.counters);
     let read = Operation::read("open");
-    let (fence, counters): (Option<String>, Option<Vec<u8>>) =
+    let (fence, mut counters): (Option<String>, Option<Vec<u8>>) =
         client.query(read, &keys.fence, &mget).await?;
     let fence = match fence {
         Some(fence) => Some(fence),
@@ -379,6 +379,21 @@ async fn partition(
     {
         // It began after the layout record was read.
         return Err(OpenError::Migrating { from, to });
+    }
+    if counters.is_none() {
+        // Numbers that begin anew would lead to requests there are.
+        let ids = keys.ids(0);
+        let mut exists = redis::cmd("EXISTS");
+        exists.arg(&ids);
+        if client.query(read, &ids, &exists).await? {
+            // Somebody else may have begun just now.
+            let again: (Option<String>, Option<Vec<u8>>) =
+                client.query(read, &keys.fence, &mget).await?;
+            counters = again.1;
+            if counters.is_none() {
+                return Err(damaged("counters", &keys.counters));
+            }
+        }
     }
     let counters = Counters::read(counters.as_deref());
     let counters = counters.map_err(|_| damaged("counters", &keys.counters))?;

@@ -10,6 +10,7 @@ use redis_client::redis::{self, aio::MultiplexedConnection};
 use redis_harness::{Persistence, Server};
 
 use crate::support::{
+    client,
     corpus::{Picture, populate},
     open, options, server,
     snapshot::{put_back, snapshot},
@@ -92,6 +93,14 @@ async fn damage_of_every_kind_is_found_and_what_is_clean_is_whole() {
                 assert!(error.to_string().contains("counters"), "{error}");
                 put_back(&mut admin, &whole).await;
                 continue;
+            }
+            if kind == 'n' {
+                // Whoever comes anew would begin to count anew, and write over what there is.
+                let client = client(server.url()).await;
+                let error = RedisStore::connect(client, options.clone()).await;
+                let error = error.expect_err(&name);
+                assert_eq!(error.code(), "open.damaged");
+                assert!(error.to_string().contains("counters"), "{error}");
             }
             let report = store.verify().await.expect(&name);
             assert!(!report.is_clean(), "{name}");
