@@ -13,6 +13,7 @@ use governance_testkit::fixtures::{
     RequestBuilder, SeededIds, VirtualClock, actor, actor_id, approve, cancel, complete, group,
     operation, scope,
 };
+use redis_client::redis;
 use redis_harness::{Persistence, Server};
 
 use crate::support::{open, options, server};
@@ -154,4 +155,37 @@ async fn whatever_is_stored_can_be_rebuilt_and_removed_and_the_rest_is_refused()
     let error = store.create(Arc::clone(&large)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::TooLarge);
     assert_eq!(store.get(large.id()).await.unwrap(), None);
+}
+
+/// Lua has no numbers but doubles: from here on two of them look alike.
+const BEYOND: u64 = (1 << 53) + 1;
+
+#[tokio::test]
+async fn versions_beyond_what_a_double_holds_are_told_apart() {
+    let (server, store) = store(1 << 16).await;
+    let write = |expected, n| StateWrite {
+        scope: scope("a"),
+        expected: StateVersion::new(expected),
+        body: Some("value".into()),
+        operation: operation(n),
+    };
+    store.save(&write(0, 1)).await.unwrap();
+    let mut admin = server.connection().await;
+    let mut keys = redis::cmd("KEYS");
+    let keys: Vec<String> = keys.arg("*}:s:*").query_async(&mut admin).await.unwrap();
+    let mut set = redis::cmd("SETRANGE");
+    set.arg(&keys[0]).arg(8).arg(&BEYOND.to_be_bytes()[..]);
+    set.exec_async(&mut admin).await.unwrap();
+
+    let loaded = store.load(&scope("a")).await.unwrap();
+    assert_eq!(loaded.version.get(), BEYOND);
+    // As a double, this one would be the same.
+    let error = store.save(&write(BEYOND - 1, 2)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
+    let saved = store.save(&write(BEYOND, 3)).await.unwrap();
+    assert_eq!(saved.get(), BEYOND + 1);
+    let loaded = store.load(&scope("a")).await.unwrap();
+    assert_eq!(loaded.version.get(), BEYOND + 1);
+    let error = store.save(&write(BEYOND, 4)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
 }

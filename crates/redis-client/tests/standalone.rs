@@ -711,3 +711,38 @@ async fn memory_and_script_trouble_is_typed() {
     );
     assert!(client.health().await.has(WarningKind::MemoryNearLimit));
 }
+
+/// Reads for ever.
+static LOOP: std::sync::LazyLock<redis_client::Script> = std::sync::LazyLock::new(|| {
+    redis_client::Script::embedded(
+        "#!lua flags=no-writes\n-- test.loop 1\nwhile redis.call('EXISTS', KEYS[1]) do end",
+    )
+});
+
+#[tokio::test]
+async fn a_script_that_is_killed_is_typed_and_changed_nothing() {
+    let options = Options::default().setting("busy-reply-threshold", "20");
+    let server = Server::start_with(options).await;
+    let builder = config(server.url(), "killed").read_timeout(redis_harness::PATIENCE);
+    let client = connect(builder.retry_timeout(Duration::ZERO)).await;
+    let key = key(&client, "a", "n");
+    let admin = server.connection().await;
+    let endless = tokio::spawn({
+        let (client, key) = (client.clone(), key.clone());
+        async move { client.invoke::<i64>(&LOOP.call().key(&key)).await }
+    });
+    poll_until("a script to kill", async || {
+        let mut kill = redis::cmd("SCRIPT");
+        kill.arg("KILL").exec_async(&mut admin.clone()).await.ok()
+    })
+    .await;
+    let error = endless.await.unwrap().unwrap_err();
+    assert_eq!(
+        (error.signal(), error.outcome()),
+        (Signal::ScriptKilled, Outcome::NotApplied)
+    );
+    assert_eq!(
+        client.query::<i64>(INCR, &key, &incr(&key)).await.unwrap(),
+        1
+    );
+}

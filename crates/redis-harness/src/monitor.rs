@@ -122,8 +122,8 @@ impl Command {
             | "HLEN" | "LPUSH" | "RPUSH" | "LTRIM" | "LLEN" | "HEXISTS" | "SADD" | "SREM"
             | "SMEMBERS" | "SMISMEMBER" | "SCARD" | "ZADD" | "ZREM" | "ZCARD" | "ZCOUNT"
             | "ZSCORE" | "ZMSCORE" | "ZRANGE" | "ZRANGEBYSCORE" | "ZRANGEBYLEX"
-            | "ZREMRANGEBYSCORE" | "ZREMRANGEBYRANK" | "ZPOPMIN" | "XADD" | "XDEL" | "XLEN" | "XSETID" | "XTRIM"
-            | "XRANGE" | "XREVRANGE" => &self.words[1..2],
+            | "ZREMRANGEBYSCORE" | "ZREMRANGEBYRANK" | "ZPOPMIN" | "XADD" | "XDEL" | "XLEN"
+            | "XSETID" | "XTRIM" | "XRANGE" | "XREVRANGE" => &self.words[1..2],
             other => panic!("a script sent {other}, which this check does not know"),
         }
     }

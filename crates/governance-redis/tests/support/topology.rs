@@ -57,7 +57,7 @@ impl On {
     pub async fn config(self) -> ConfigBuilder {
         match self {
             Self::Standalone(_) => {
-                let server = SERVER.get_or_init(async || Server::start(Persistence::None).await);
+                let server = SERVER.get_or_init(async || Server::any().await);
                 patient(Config::builder().address(server.await.url()))
             }
             Self::Sentinel(_) => patient(at_sentinel(SENTINEL.get_or_init(Sentinel::start).await)),
