@@ -8,7 +8,7 @@ use governance_core::Provider;
 use governance_redis::{RedisStore, RedisStoreOptions};
 use governance_testkit::{ProviderHarness, async_trait};
 use redis_client::{Client, Config, ConfigBuilder};
-use redis_harness::{Cluster, Persistence, Sentinel, Server};
+use redis_harness::{Cluster, Sentinel, Server};
 use tokio::sync::OnceCell;
 
 use super::{options, patient};
