@@ -133,9 +133,13 @@ async fn a_lost_answer_is_unknown_and_a_repeat_gives_the_first_outcome() {
             Side::BeforeForward
         };
         proxy.hold_at(2, side);
-        let error = store.purge(done.id(), done.revision()).await.unwrap_err();
+        let cut = async {
+            proxy.until_held().await;
+            proxy.let_go();
+        };
+        let (purged, ()) = tokio::join!(store.purge(done.id(), done.revision()), cut);
+        let error = purged.unwrap_err();
         assert!(is_unknown(&error), "{error:?}");
-        proxy.let_go();
         let again = store.purge(done.id(), done.revision()).await;
         match again {
             Ok(()) => assert!(!applied),
@@ -148,6 +152,67 @@ async fn a_lost_answer_is_unknown_and_a_repeat_gives_the_first_outcome() {
             .await
             .unwrap();
         assert!(left.items.is_empty() && left.undecodable.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_call_or_an_answer_that_is_cut_at_any_byte_is_never_a_conflict() {
+    let server = server(Persistence::None).await;
+    let (store, proxy) = behind_proxy(&server).await;
+    let ids = SeededIds::new(20);
+    store.create(request(&ids)).await.unwrap();
+    // An answer is short; a call is some kilobytes.
+    let answers = (0..).map(Fault::CutInReply);
+    let calls = (0..).step_by(61).map(Fault::CutInRequest);
+    let mut unknown = 0;
+    for faults in [
+        Box::new(answers) as Box<dyn Iterator<Item = Fault>>,
+        Box::new(calls),
+    ] {
+        let mut whole = 0;
+        for fault in faults {
+            let created = request(&ids);
+            let before = proxy.cuts();
+            proxy.once(fault);
+            let first = store.create(Arc::clone(&created)).await;
+            assert_eq!(proxy.cuts(), before + 1, "{fault:?}");
+            let is_told = match first {
+                Ok(Creation::Created) => true,
+                Ok(other) => panic!("{fault:?}: {other:?}"),
+                Err(error) => {
+                    assert!(is_unknown(&error), "{fault:?}: {error:?}");
+                    unknown += 1;
+                    false
+                }
+            };
+            let again = settled(&store, &created).await;
+            let was_there = matches!(again, Creation::Existing(_));
+            assert!(was_there || !is_told, "{fault:?}");
+            let stored = store.get(created.id()).await.unwrap();
+            assert_eq!(stored, Some(created), "{fault:?}");
+            // All of the call, or of the answer, went through before the connection ended.
+            let is_whole = match fault {
+                Fault::CutInRequest(_) => was_there,
+                _ => is_told,
+            };
+            whole += usize::from(is_whole);
+            if whole > 1 {
+                break;
+            }
+        }
+    }
+    assert!(unknown > 60, "{unknown}");
+    let report = store.verify().await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+/// Creates until there is an answer.
+async fn settled(store: &RedisStore, request: &Arc<MutationRequest>) -> Creation {
+    loop {
+        match store.create(Arc::clone(request)).await {
+            Ok(creation) => break creation,
+            Err(error) => assert_ne!(error.retry(), Retry::Never, "{error:?}"),
+        }
     }
 }
 

@@ -6,13 +6,13 @@ mod support;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use governance_core::{
-    Act, Conflict, IdSource as _, MutationRequest, RequestStore, Revision, StoreErrorKind,
+    Act, Conflict, IdSource as _, MutationRequest, RequestStore, Retry, Revision, StoreErrorKind,
     Timestamp, Written,
 };
 use governance_redis::RedisStore;
@@ -20,11 +20,23 @@ use governance_testkit::{
     fixtures::{RequestBuilder, SeededIds, VirtualClock, actor, amend_deadline},
     model::ModelStore,
 };
-use redis_harness::Persistence;
+use redis_harness::{Fault, FaultProxy, Persistence};
 
 use crate::support::{open, options, server};
 
 const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
+
+/// Asks again until there is an answer.
+macro_rules! settle {
+    ($ask:expr) => {
+        loop {
+            match $ask.await {
+                Ok(answer) => break answer,
+                Err(error) => assert_ne!(error.retry(), Retry::Never, "{error:?}"),
+            }
+        }
+    };
+}
 
 /// One call and what came of it. Begin and end are numbers of a counter everybody shares.
 #[derive(Debug, Clone)]
@@ -118,6 +130,8 @@ struct Worker {
     random: u64,
     known: Vec<Arc<MutationRequest>>,
     seen: Vec<Vec<Call>>,
+    /// Writes whose first answer was lost.
+    repeated: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -140,15 +154,30 @@ impl Worker {
             let known = Arc::clone(&self.known[which]);
             let begin = self.tick();
             let what = if self.random(3) == 0 {
-                let found = self.store.get(known.id()).await.expect("an answer");
+                let found = settle!(self.store.get(known.id()));
                 What::Read(found.expect("a request"))
             } else {
                 let to = NOW.saturating_add(Duration::from_secs(100 + begin));
                 let act = Act::new(&actor("alice"), NOW, self.ids.operation_id());
                 let next = amend_deadline(&known, act, Some(to));
                 let expected = known.revision();
-                match self.store.try_store(Arc::clone(&next), expected).await {
+                let (mut tries, mut answer);
+                tries = 0;
+                loop {
+                    tries += 1;
+                    answer = self.store.try_store(Arc::clone(&next), expected).await;
+                    // An answer that was lost is asked for again: the call lasts until it came.
+                    match &answer {
+                        Err(error) if error.retry() != Retry::Never => {}
+                        _ => break,
+                    }
+                }
+                match answer {
                     Ok(Written::Applied) => What::Wrote(next),
+                    Ok(Written::AlreadyApplied(_)) if tries > 1 => {
+                        self.repeated.fetch_add(1, Ordering::SeqCst);
+                        What::Wrote(next)
+                    }
                     Ok(other) => panic!("{other:?}"),
                     Err(error) => {
                         assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
@@ -175,7 +204,7 @@ impl Worker {
             if matches!(self.seen[which].last(), Some(call) if matches!(call.what, What::Refused { .. }))
             {
                 let begin = self.tick();
-                let found = self.store.get(known.id()).await.expect("an answer");
+                let found = settle!(self.store.get(known.id()));
                 let found = found.expect("a request");
                 let end = self.tick();
                 self.known[which] = Arc::clone(&found);
@@ -187,15 +216,47 @@ impl Worker {
     }
 }
 
+/// Cuts connections one after the other, before the server sees what is sent or instead of its
+/// answer.
+async fn cut(proxies: Vec<FaultProxy>, stop: Arc<AtomicBool>) -> u32 {
+    let faults = [Fault::CutBeforeForward, Fault::CutBeforeReply];
+    let turns = faults.iter().cycle().zip(proxies.iter().cycle());
+    for (fault, proxy) in turns {
+        let before = proxy.cuts();
+        proxy.once(*fault);
+        while proxy.cuts() == before && !stop.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+        if stop.load(Ordering::Acquire) {
+            proxy.set(Fault::None);
+            break;
+        }
+    }
+    proxies.iter().map(FaultProxy::cuts).sum()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_order_explains_what_everybody_saw() {
+    explained(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_order_explains_it_while_connections_are_cut() {
+    explained(true).await;
+}
+
+async fn explained(cuts: bool) {
     let server = server(Persistence::None).await;
     for partitions in [1, 4] {
         let options = options().partitions(partitions);
-        let mut handles = Vec::new();
+        let (mut handles, mut proxies) = (Vec::new(), Vec::new());
         for cache in [0, 1 << 20, 1 << 20] {
-            handles.push(open(server.url(), &options.clone().cache_bytes(cache)).await);
+            let proxy = FaultProxy::start(server.port()).await;
+            let url = if cuts { &proxy.url() } else { server.url() };
+            handles.push(open(url, &options.clone().cache_bytes(cache)).await);
+            proxies.push(proxy);
         }
+        let (stop, repeated) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let ids = Arc::new(SeededIds::new(1));
         let mut requests = Vec::new();
         for i in 0..3 {
@@ -217,17 +278,28 @@ async fn one_order_explains_what_everybody_saw() {
                     random: seed,
                     known: requests.clone(),
                     seen: vec![Vec::new(); requests.len()],
+                    repeated: Arc::clone(&repeated),
                 };
                 tokio::spawn(worker.work(60))
             })
             .collect();
+        let cutting = cuts.then(|| tokio::spawn(cut(proxies, Arc::clone(&stop))));
         // The index is built anew meanwhile, which nobody may notice.
-        handles[1].rebuild().await.unwrap();
+        let other = open(server.url(), &options).await;
+        other.rebuild().await.unwrap();
         let mut seen: Vec<Vec<Call>> = vec![Vec::new(); requests.len()];
         for worker in workers {
             for (all, calls) in seen.iter_mut().zip(worker.await.unwrap()) {
                 all.extend(calls);
             }
+        }
+        stop.store(true, Ordering::Release);
+        if let Some(cutting) = cutting {
+            let (cuts, repeated) = (cutting.await.unwrap(), repeated.load(Ordering::Acquire));
+            assert!(
+                cuts > 20 && repeated > 0,
+                "{cuts} cuts, {repeated} repeated"
+            );
         }
         for (request, calls) in requests.iter().zip(&seen) {
             check(request, calls).await.unwrap();
@@ -237,13 +309,18 @@ async fn one_order_explains_what_everybody_saw() {
                 .filter(|call| matches!(call.what, What::Refused { .. }))
                 .count();
             assert!(writes > 10 && refused > 0, "{writes} {refused}");
-            let stored = handles[2].get(request.id()).await.unwrap().unwrap();
+            let stored = other.get(request.id()).await.unwrap().unwrap();
             assert_eq!(
                 stored.revision().get(),
                 writes as u64 + request.revision().get()
             );
         }
         // Also for a handle that has not heard of the new index yet.
+        if cuts {
+            // Their ways to the server are gone.
+            handles.clear();
+        }
+        handles.push(other);
         for handle in &handles {
             let report = handle.verify().await.unwrap();
             assert!(report.is_clean(), "{report:?}");

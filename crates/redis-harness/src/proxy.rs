@@ -24,6 +24,10 @@ pub enum Fault {
     CutBeforeForward,
     /// The server gets it and answers; the connection ends instead of the answer.
     CutBeforeReply,
+    /// The server gets the first so many bytes of what the client sends, then the connection ends.
+    CutInRequest(usize),
+    /// The client gets the first so many bytes of the answer, then the connection ends.
+    CutInReply(usize),
     /// Every piece waits this long on its way to the server.
     Delay(Duration),
     /// What the client sends is swallowed.
@@ -235,7 +239,12 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shar
             return shared.until_let_go().await;
         }
         match shared.fault() {
-            Fault::None | Fault::CutBeforeReply | Fault::Refuse => {}
+            Fault::None | Fault::CutBeforeReply | Fault::CutInReply(_) | Fault::Refuse => {}
+            Fault::CutInRequest(most) if shared.takes_cut(Fault::CutInRequest(most)) => {
+                let _ = to.write_all(&buffer[..most.min(length)]).await;
+                return;
+            }
+            Fault::CutInRequest(_) => {}
             Fault::CutBeforeForward if shared.takes_cut(Fault::CutBeforeForward) => return,
             Fault::CutBeforeForward => {}
             Fault::Delay(delay) => sleep(delay).await,
@@ -253,7 +262,16 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Share
         if shared.stands_still(Side::BeforeReply) {
             return shared.until_let_go().await;
         }
-        if shared.fault() == Fault::CutBeforeReply && shared.takes_cut(Fault::CutBeforeReply) {
+        let fault = shared.fault();
+        let passed = match fault {
+            Fault::CutBeforeReply => Some(0),
+            Fault::CutInReply(most) => Some(most.min(length)),
+            _ => None,
+        };
+        if let Some(passed) = passed
+            && shared.takes_cut(fault)
+        {
+            let _ = to.write_all(&buffer[..passed]).await;
             return;
         }
         if to.write_all(&buffer[..length]).await.is_err() {

@@ -97,7 +97,19 @@ async fn the_proxy_passes_cuts_and_refuses() {
     assert!(incr(&mut connection).await.is_err());
     let mut connection = open().await.unwrap();
     assert_eq!(incr(&mut connection).await.unwrap(), 4, "the server had it");
-    assert_eq!(proxy.cuts(), 2);
+    proxy.once(Fault::CutInRequest(5));
+    assert!(incr(&mut connection).await.is_err());
+    let mut connection = open().await.unwrap();
+    assert_eq!(
+        incr(&mut connection).await.unwrap(),
+        5,
+        "five bytes are nothing"
+    );
+    proxy.once(Fault::CutInReply(2));
+    assert!(incr(&mut connection).await.is_err());
+    let mut connection = open().await.unwrap();
+    assert_eq!(incr(&mut connection).await.unwrap(), 7, "the server had it");
+    assert_eq!(proxy.cuts(), 4);
     proxy.set(Fault::Refuse);
     assert!(incr(&mut connection).await.is_err());
     assert!(open().await.is_err());
