@@ -265,14 +265,17 @@ async fn explained(cuts: bool) {
                 .expires_in(Duration::from_secs(60))
                 .asks(["bob"])
                 .build();
-            handles[0].create(Arc::clone(&request)).await.unwrap();
+            handles[0]
+                .create(Arc::clone(&request))
+                .await
+                .expect("an answer");
             requests.push(request);
         }
         let clock = Arc::new(AtomicU64::new(1));
         let workers: Vec<_> = (0..9_u64)
             .map(|seed| {
                 let worker = Worker {
-                    store: handles[usize::try_from(seed % 3).unwrap()].clone(),
+                    store: handles[usize::try_from(seed % 3).expect("an answer")].clone(),
                     clock: Arc::clone(&clock),
                     ids: Arc::clone(&ids),
                     random: seed,
@@ -286,30 +289,37 @@ async fn explained(cuts: bool) {
         let cutting = cuts.then(|| tokio::spawn(cut(proxies, Arc::clone(&stop))));
         // The index is built anew meanwhile, which nobody may notice.
         let other = open(server.url(), &options).await;
-        other.rebuild().await.unwrap();
+        other.rebuild().await.expect("an answer");
         let mut seen: Vec<Vec<Call>> = vec![Vec::new(); requests.len()];
         for worker in workers {
-            for (all, calls) in seen.iter_mut().zip(worker.await.unwrap()) {
+            for (all, calls) in seen.iter_mut().zip(worker.await.expect("an answer")) {
                 all.extend(calls);
             }
         }
         stop.store(true, Ordering::Release);
         if let Some(cutting) = cutting {
-            let (cuts, repeated) = (cutting.await.unwrap(), repeated.load(Ordering::Acquire));
+            let (cuts, repeated) = (
+                cutting.await.expect("an answer"),
+                repeated.load(Ordering::Acquire),
+            );
             assert!(
                 cuts > 20 && repeated > 0,
                 "{cuts} cuts, {repeated} repeated"
             );
         }
         for (request, calls) in requests.iter().zip(&seen) {
-            check(request, calls).await.unwrap();
+            check(request, calls).await.expect("an answer");
             let writes = calls.iter().filter(|call| call.is_write()).count();
             let refused = calls
                 .iter()
                 .filter(|call| matches!(call.what, What::Refused { .. }))
                 .count();
             assert!(writes > 10 && refused > 0, "{writes} {refused}");
-            let stored = other.get(request.id()).await.unwrap().unwrap();
+            let stored = other
+                .get(request.id())
+                .await
+                .expect("an answer")
+                .expect("an answer");
             assert_eq!(
                 stored.revision().get(),
                 writes as u64 + request.revision().get()
@@ -322,7 +332,7 @@ async fn explained(cuts: bool) {
         }
         handles.push(other);
         for handle in &handles {
-            let report = handle.verify().await.unwrap();
+            let report = handle.verify().await.expect("an answer");
             assert!(report.is_clean(), "{report:?}");
         }
     }
