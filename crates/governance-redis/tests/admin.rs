@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use governance_core::{
     Count, IdSource as _, MutationRequest, PageRequest, RequestQueries, RequestQuery, RequestStore,
@@ -119,12 +119,14 @@ async fn keys_of_strangers_are_listed_and_stop_nothing() {
             .collect();
         wanted.sort();
         assert_eq!(found, wanted);
-        // They are in nobody's way.
+        // They are in nobody's way, and stay where they are.
+        store.rebuild().await.unwrap();
         let stored = store.get(requests[1].id()).await.unwrap();
         assert_eq!(stored.as_deref(), Some(&*requests[1]));
         for (key, _) in &strangers {
             let mut gone = redis::cmd("DEL");
-            gone.arg(key).exec_async(&mut admin).await.unwrap();
+            let gone: bool = gone.arg(key).query_async(&mut admin).await.unwrap();
+            assert!(gone, "{key}");
         }
         assert!(store.verify().await.unwrap().is_clean());
         redis::cmd("FLUSHALL").exec_async(&mut admin).await.unwrap();
@@ -240,4 +242,65 @@ async fn damage_is_found_and_a_rebuild_repairs_it() {
         let found: BTreeSet<_> = found.items.iter().map(|request| *request.id()).collect();
         assert_eq!(found, expected);
     }
+}
+
+/// Polls a future so often at most, then drops it where it stands.
+async fn polls<F: Future>(future: F, mut left: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// The generations there are keys of.
+async fn generations(server: &Server) -> BTreeSet<String> {
+    let keys = keys(server, "*}:*").await;
+    let kinds = keys.iter().filter_map(|key| key.split_once("}:"));
+    kinds
+        .filter_map(|(_, rest)| {
+            let kind = rest
+                .split(':')
+                .next()?
+                .strip_prefix(['b', 'z', 'q', 'x', 'd'])?;
+            Some(kind.to_owned())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_broken_off_anywhere_does_no_harm_and_leaves_nothing() {
+    let server = server(Persistence::None).await;
+    let options = options();
+    let store = open(server.url(), &options).await;
+    let ids = SeededIds::new(1);
+    fill(&store, &ids, 20).await;
+    let generation = async || {
+        let stats = store.stats().await.expect("an answer");
+        stats.partitions()[0].generation
+    };
+    let (mut most, mut breaks) = (1, 0);
+    while generation().await == 1 {
+        assert!(polls(store.rebuild(), most).await.is_none());
+        breaks += 1;
+        most += 1 + most / 8;
+        // Whoever writes keeps what is used right, and what was begun.
+        fill(&store, &ids, 1).await;
+        let report = store.verify().await.unwrap();
+        assert!(report.is_clean(), "{most}: {report:?}");
+    }
+    assert!(breaks > 10, "{breaks}");
+    // The last was broken off when the new index was in use, and the old one was still there.
+    let now = generation().await.to_string();
+    let left = generations(&server).await;
+    assert!(left.contains("1") && left.contains(&now), "{left:?}");
+    store.rebuild().await.unwrap();
+    let now = generation().await.to_string();
+    assert_eq!(generations(&server).await, BTreeSet::from([now]));
+    let report = store.verify().await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
 }

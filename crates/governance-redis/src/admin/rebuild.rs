@@ -15,7 +15,7 @@ use crate::{
     codec::Frame,
     error::RedisError,
     index::IndexRecord,
-    keys::CHUNK,
+    keys::{CHUNK, KeyPattern, row_of},
     layout::Fence,
     partition::Partition,
     script::FENCE,
@@ -79,7 +79,7 @@ impl RedisStore {
         let (mut replaced, mut result) = (Vec::new(), Ok(()));
         for partition in &shared.partitions {
             match rebuild(shared, partition, &mut report).await {
-                Ok(generation) => replaced.push((partition, generation)),
+                Ok(()) => replaced.push(partition),
                 Err(error) => {
                     result = Err(error);
                     break;
@@ -90,8 +90,8 @@ impl RedisStore {
         if !replaced.is_empty() {
             tokio::time::sleep(GRACE).await;
         }
-        for (partition, generation) in replaced {
-            let dropped = drop_generation(shared, partition, generation).await;
+        for partition in replaced {
+            let dropped = drop_others(shared, partition).await;
             result = result.and(dropped);
         }
         match result {
@@ -101,18 +101,18 @@ impl RedisStore {
     }
 }
 
-/// Builds the index of one partition, takes it into use, and gives the generation it replaced.
+/// Builds the index of one partition and takes it into use.
 async fn rebuild(
     shared: &Shared,
     partition: &Partition,
     report: &mut RebuildReport,
-) -> Result<u16, RedisError> {
+) -> Result<(), RedisError> {
     let before = shared.fence(partition).await?.for_writing()?;
     // A generation that was begun and left is not gone on with: nobody knows how far it came.
     let building = before.building.max(before.active) + 1;
     let during = raise(shared, partition, before, before.active, building).await?;
     if before.building != 0 {
-        drop_generation(shared, partition, before.building).await?;
+        drop_others(shared, partition).await?;
     }
     // What is created from now on is in both.
     let newest = scan::counters(shared, partition).await?.ordinals;
@@ -125,7 +125,7 @@ async fn rebuild(
         first = end;
     }
     raise(shared, partition, during, building, 0).await?;
-    Ok(before.active)
+    Ok(())
 }
 
 /// Changes the fence, if nobody else has meanwhile.
@@ -223,14 +223,23 @@ async fn index(
     Err(RedisError::Fenced)
 }
 
-/// Removes everything of a generation.
-async fn drop_generation(
-    shared: &Shared,
-    partition: &Partition,
-    generation: u16,
-) -> Result<(), RedisError> {
-    for kind in ["b", "z", "q", "x"] {
-        let keys = scan::keys(shared, partition, &format!("{kind}{generation}:")).await?;
+/// Removes every generation that is neither in use nor being built: the one that was replaced, and
+/// what rebuilds left that were broken off.
+async fn drop_others(shared: &Shared, partition: &Partition) -> Result<(), RedisError> {
+    let fence = shared.fence(partition).await?;
+    let newest = fence.active.max(fence.building);
+    // A newer one may have been begun since.
+    let is_dead = |g: u16| g < newest && !fence.generations().any(|kept| kept == g);
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        let (mut keys, next) = scan::some_keys(shared, partition, "", at).await?;
+        keys.retain(|key| generation_of(partition, key).is_some_and(|(g, _)| is_dead(g)));
+        let kinds = scan::kinds(shared, partition, &keys).await?;
+        // What is of another type is somebody else's.
+        let keys = keys.into_iter().zip(kinds).filter(|(key, kind)| {
+            generation_of(partition, key).is_some_and(|(_, row)| row.kind == kind)
+        });
+        let keys: Vec<Vec<u8>> = keys.map(|(key, _)| key).collect();
         for keys in keys.chunks(100) {
             let mut unlink = redis::cmd("UNLINK");
             unlink.arg(keys);
@@ -238,10 +247,16 @@ async fn drop_generation(
                 .query::<u64>(REBUILD, &partition.keys.fence, &unlink)
                 .await?;
         }
+        cursor = next;
     }
-    let dictionary = partition.keys.dictionary(generation);
-    let mut unlink = redis::cmd("UNLINK");
-    unlink.arg(&dictionary);
-    shared.query::<u64>(REBUILD, &dictionary, &unlink).await?;
     Ok(())
+}
+
+/// The generation a key of the index is of, and what kind of key it is.
+fn generation_of(partition: &Partition, key: &[u8]) -> Option<(u16, &'static KeyPattern)> {
+    let rest = key.strip_prefix(partition.keys.start().as_bytes())?;
+    let rest = std::str::from_utf8(rest).ok()?;
+    let row = row_of(rest).filter(|row| row.pattern.contains("<g>"))?;
+    let generation = rest.split(':').next()?.get(1..)?;
+    Some((generation.parse().ok()?, row))
 }

@@ -73,25 +73,8 @@ pub(super) async fn names(shared: &Shared, key: &Key) -> Result<Vec<String>, Red
         .collect())
 }
 
-/// Every key of the partition that begins like this, on the node that has the partition.
-pub(super) async fn keys(
-    shared: &Shared,
-    partition: &Partition,
-    start: &str,
-) -> Result<Vec<Vec<u8>>, RedisError> {
-    let mut found = Vec::new();
-    let mut cursor = Some(0);
-    while let Some(at) = cursor {
-        let (keys, next) = some_keys(shared, partition, start, at).await?;
-        found.extend(keys);
-        cursor = next;
-    }
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
-}
-
-/// Some of them, and where to go on, none at the end. A key may come more than once.
+/// Some keys of the partition that begin like this, and where to go on, none at the end. A key may
+/// come more than once. Asks the node that has the partition.
 pub(super) async fn some_keys(
     shared: &Shared,
     partition: &Partition,
