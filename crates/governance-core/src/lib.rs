@@ -9,6 +9,7 @@ pub mod governor;
 pub mod ids;
 pub mod intent;
 pub mod mutation;
+pub mod pending;
 pub mod policy;
 pub mod query;
 pub mod request;
@@ -44,6 +45,7 @@ pub use mutation::{
     Applied, GovernedState, Mutation, MutationError, RegistryError, UpgradeError, ValidationErrors,
     Violation,
 };
+pub use pending::{PendingReason, PendingReasons};
 pub use policy::{
     Amendment, Policy, PolicyConflict, PolicyDecision, PolicyFault, PolicyFn, PolicySubject,
     PolicyTree, Ruling, policy_fn,
@@ -59,7 +61,7 @@ pub use request::{
     Draft, Execution, Failure, HistoryError, HistoryProblem, Judgement, Links, MutationRequest,
     Payload, PayloadError, Proposal, RequestError, Scope,
 };
-pub use status::{PendingReason, Status, Step, state_diagram};
+pub use status::{Status, Step, state_diagram};
 pub use store::{
     Access, AccessRequest, Authorizer, ChangeFeed, Clock, Commit, Conflict, Creation, Directory,
     FeedBatch, FeedEvent, FeedSubject, FeedToken, GovernedCommit, IdSource, Members,

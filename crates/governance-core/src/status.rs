@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// Handed in, not judged yet. Never stored: submission ends in one of the next three.
     Created,
-    /// Waits for something, see [`PendingReason`].
+    /// Waits for something, see [`PendingReason`](crate::PendingReason).
     Pending,
     /// May be executed against the version it was approved for.
     Approved,
@@ -177,28 +177,6 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-/// What a pending request waits for.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PendingReason {
-    /// Its approval requirements.
-    Approval,
-}
-
-impl PendingReason {
-    /// Every reason.
-    pub const ALL: [Self; 1] = [Self::Approval];
-
-    /// The stable name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Approval => "approval",
-        }
     }
 }
 

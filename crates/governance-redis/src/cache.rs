@@ -1,11 +1,10 @@
 //! What was read lately, so that writing it back takes one round trip.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::sync::Arc;
 
 use governance_core::{MutationRequest, RequestId};
-use parking_lot::Mutex;
 
-use crate::{codec::BLOCK, index::IndexRecord};
+use crate::{codec::BLOCK, index::IndexRecord, recent::Recent};
 
 /// A request as it is stored.
 #[derive(Debug)]
@@ -18,112 +17,6 @@ pub(crate) struct Stored {
     pub(crate) request: Arc<MutationRequest>,
     /// What it counts as in the cache.
     pub(crate) bytes: usize,
-}
-
-/// A map of bounded weight. Entries that were not asked for while half of it filled up go.
-#[derive(Debug)]
-pub(crate) struct Recent<K, V> {
-    halves: Mutex<Halves<K, V>>,
-    /// Most weight of one half.
-    most: usize,
-}
-
-#[derive(Debug)]
-struct Halves<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
-    weight: usize,
-}
-
-type Gone<K, V> = (HashMap<K, V>, [Option<V>; 2]);
-
-impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
-    pub(crate) fn new(most: usize) -> Self {
-        Self {
-            halves: Mutex::new(Halves {
-                young: HashMap::new(),
-                old: HashMap::new(),
-                weight: 0,
-            }),
-            most: most / 2,
-        }
-    }
-
-    pub(crate) fn get(&self, key: &K, weight: impl FnOnce(&V) -> usize) -> Option<V> {
-        let mut halves = self.halves.lock();
-        if let Some(value) = halves.young.get(key) {
-            return Some(value.clone());
-        }
-        let value = halves.old.remove(key)?;
-        let weight = weight(&value);
-        let gone = self.add(&mut halves, *key, value.clone(), weight);
-        drop(halves);
-        drop(gone);
-        Some(value)
-    }
-
-    /// The values of these keys.
-    ///
-    /// All are looked at before any is used, with `look`, which reads what will be used of one: what
-    /// has left the processor's caches is then fetched side by side and not one after the other.
-    pub(crate) fn get_all(
-        &self,
-        keys: impl Iterator<Item = K>,
-        look: impl Fn(&V) -> u64,
-        weight: impl Fn(&V) -> usize,
-    ) -> Vec<Option<V>> {
-        let halves = self.halves.lock();
-        let mut aged = Vec::new();
-        let found: Vec<Option<&V>> = keys
-            .map(|key| {
-                halves.young.get(&key).or_else(|| {
-                    let value = halves.old.get(&key)?;
-                    aged.push(key);
-                    Some(value)
-                })
-            })
-            .collect();
-        let looks = found.iter().flatten().map(|value| look(value));
-        std::hint::black_box(looks.fold(0, |all, one| all ^ one));
-        let values = found.into_iter().map(Option::<&V>::cloned).collect();
-        drop(halves);
-        for key in aged {
-            self.get(&key, &weight);
-        }
-        values
-    }
-
-    pub(crate) fn put(&self, key: K, value: V, weight: usize) {
-        if weight <= self.most {
-            let gone = self.add(&mut self.halves.lock(), key, value, weight);
-            drop(gone);
-        }
-    }
-
-    /// Adds an entry and gives back what goes, to be dropped when nobody waits for the lock.
-    fn add(&self, halves: &mut Halves<K, V>, key: K, value: V, weight: usize) -> Gone<K, V> {
-        let mut gone = HashMap::new();
-        if halves.weight + weight > self.most {
-            let young = std::mem::take(&mut halves.young);
-            gone = std::mem::replace(&mut halves.old, young);
-            halves.weight = 0;
-        }
-        // A key that is written again counts again, which only makes the half shorter.
-        halves.weight += weight;
-        let before = [halves.old.remove(&key), halves.young.insert(key, value)];
-        (gone, before)
-    }
-
-    pub(crate) fn clear(&self) {
-        let mut halves = self.halves.lock();
-        (halves.young, halves.old, halves.weight) = Default::default();
-    }
-
-    pub(crate) fn forget(&self, key: &K) {
-        let mut halves = self.halves.lock();
-        halves.young.remove(key);
-        halves.old.remove(key);
-    }
 }
 
 /// Requests by id.
@@ -194,33 +87,5 @@ mod tests {
         assert_eq!(member.len(), 28);
         assert_eq!(IdSlot::of_member(&member), Some((slot, 0x12_3456_789a)));
         assert_eq!(IdSlot::of_member(&member[1..]), None);
-    }
-
-    #[test]
-    fn what_is_asked_for_together_stays_too() {
-        let recent = Recent::new(20);
-        recent.put(0, 0, 1);
-        for key in 1..30 {
-            recent.put(key, 0, 1);
-            let all = recent.get_all([0, key].into_iter(), |value| *value, |_| 1);
-            assert_eq!(all, [Some(0), Some(0)], "{key}");
-        }
-    }
-
-    #[test]
-    fn what_is_asked_for_stays_and_the_rest_goes() {
-        let recent = Recent::new(20);
-        for key in 0..30 {
-            recent.put(key, key * 10, 1);
-            assert_eq!(recent.get(&0, |_| 1), Some(0));
-        }
-        assert_eq!(recent.get(&29, |_| 1), Some(290));
-        assert_eq!(recent.get(&1, |_| 1), None);
-        recent.put(50, 0, 11);
-        assert_eq!(recent.get(&50, |_| 11), None, "too heavy to be kept");
-        let all = recent.get_all([29, 1, 0].into_iter(), |value| *value, |_| 1);
-        assert_eq!(all, [Some(290), None, Some(0)]);
-        recent.forget(&29);
-        assert_eq!(recent.get(&29, |_| 1), None);
     }
 }

@@ -48,29 +48,29 @@ enum Name {
 impl IndexTerm {
     #[cfg(test)]
     pub(crate) fn of(dimension: Dimension, value: &str) -> Self {
-        Self::known(Class::of(dimension), dimension, value.into())
+        Self::known(Class::of(dimension), dimension, value)
     }
 
-    pub(crate) fn known(class: Class, dimension: Dimension, value: Arc<str>) -> Self {
+    pub(crate) fn known(class: Class, dimension: Dimension, value: &str) -> Self {
         Self {
             class,
             name: Name::Known(Term::new(dimension, value)),
         }
     }
 
-    pub(crate) fn named(class: Class, dimension: &str, value: Arc<str>) -> Self {
+    pub(crate) fn named(class: Class, dimension: &str, value: &str) -> Self {
         match Dimension::from_name(dimension) {
             Some(dimension) => Self::known(class, dimension, value),
             None => Self {
                 class,
-                name: Name::Unknown(dimension.into(), value),
+                name: Name::Unknown(dimension.into(), value.into()),
             },
         }
     }
 
     /// A value with bitmaps, as the dictionary names it.
     pub(crate) fn bitmap(dimension: &str, value: &str) -> Self {
-        Self::named(Class::Bitmap, dimension, value.into())
+        Self::named(Class::Bitmap, dimension, value)
     }
 
     /// The same value, kept as bitmaps.

@@ -14,6 +14,7 @@ mod open;
 mod options;
 mod partition;
 mod query;
+mod recent;
 mod regress;
 mod script;
 mod shared;

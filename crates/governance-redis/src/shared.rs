@@ -182,7 +182,7 @@ impl Shared {
 
     /// The request as it is stored now.
     pub(crate) async fn read(&self, id: &RequestId) -> Result<Option<Arc<Stored>>, RedisError> {
-        let before = self.documents.get(id, |stored| stored.bytes);
+        let before = self.documents.get(id);
         match self.frame(id).await? {
             Some(frame) => {
                 let stored = self.take_in(*id, &frame)?;
@@ -268,7 +268,7 @@ impl Shared {
 
     /// Decodes a frame that was just read, and remembers it.
     pub(crate) fn take_in(&self, id: RequestId, frame: &Bytes) -> Result<Arc<Stored>, RedisError> {
-        let known = self.documents.get(&id, |stored| stored.bytes);
+        let known = self.documents.get(&id);
         self.take_in_beside(id, frame, known)
     }
 
@@ -282,7 +282,7 @@ impl Shared {
             // Where the block and the request begin.
             u64::from(stored.block[BLOCK - 1]) ^ stored.request.revision().get()
         };
-        let known = self.documents.get_all(ids, look, |stored| stored.bytes);
+        let known = self.documents.get_all(ids, look);
         let beside = frames.zip(known);
         beside
             .map(|((id, frame), known)| self.take_in_beside(id, frame, known))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use redis::{Cmd, ToRedisArgs};
+use redis::{Arg, Cmd, RedisWrite, ToRedisArgs};
 
 use crate::{
     access::Access, error::ClientError, key::common_slot, operation::Operation, signal::Signal,
@@ -134,11 +134,11 @@ impl Script {
     }
 
     /// Starts a call.
-    pub const fn call(&self) -> ScriptCall<'_> {
+    pub fn call(&self) -> ScriptCall<'_> {
         ScriptCall {
             script: self,
-            keys: Vec::new(),
-            args: Vec::new(),
+            keys: Cmd::new(),
+            args: Cmd::new(),
         }
     }
 
@@ -165,21 +165,23 @@ impl fmt::Debug for Script {
 #[must_use = "a call does nothing before it is invoked"]
 pub struct ScriptCall<'s> {
     script: &'s Script,
-    keys: Vec<Vec<u8>>,
-    args: Vec<Vec<u8>>,
+    /// No command, but the driver's way to have many values in one allocation.
+    keys: Cmd,
+    args: Cmd,
 }
 
 impl<'s> ScriptCall<'s> {
     /// Adds a key. All keys of a call share a hash slot, and a script touches no other.
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
-        self.keys.push(key.as_ref().to_vec());
+        self.keys.write_arg(key.as_ref());
         self
     }
 
     /// Adds keys.
     pub fn keys<K: AsRef<[u8]>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
-        self.keys
-            .extend(keys.into_iter().map(|key| key.as_ref().to_vec()));
+        for key in keys {
+            self.keys.write_arg(key.as_ref());
+        }
         self
     }
 
@@ -200,16 +202,16 @@ impl<'s> ScriptCall<'s> {
     /// How many keys it has.
     #[must_use]
     pub fn key_count(&self) -> usize {
-        self.keys.len()
+        self.keys.args_iter().len()
     }
 
     /// The slot of the keys, after all rules for them were checked.
     pub(crate) fn slot(&self) -> Result<Option<u16>, ClientError> {
         let refuse = |signal| Err(ClientError::new(signal, self.script.operation()));
-        if self.keys.len() > Script::MAX_KEYS {
+        if self.key_count() > Script::MAX_KEYS {
             return refuse(Signal::TooManyKeys);
         }
-        match common_slot(self.keys.iter().map(Vec::as_slice)) {
+        match common_slot(values(&self.keys)) {
             Err(_) => refuse(Signal::CrossSlot),
             Ok(None) if self.script.access == Access::Write => refuse(Signal::NoKeys),
             Ok(slot) => Ok(slot),
@@ -225,21 +227,31 @@ impl<'s> ScriptCall<'s> {
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(self.keys.len());
-        for part in self.keys.iter().chain(&self.args) {
-            command.arg(part.as_slice());
+        let all = || values(&self.keys).chain(values(&self.args));
+        let bytes = all().map(<[u8]>::len).sum::<usize>() + name.len() + script.len() + 8;
+        let mut command = Cmd::with_capacity(all().count() + 3, bytes);
+        command.arg(name).arg(script).arg(self.key_count());
+        for value in all() {
+            command.write_arg(value);
         }
         command
     }
+}
+
+fn values(of: &Cmd) -> impl Iterator<Item = &[u8]> {
+    of.args_iter().filter_map(|value| match value {
+        Arg::Simple(bytes) => Some(bytes),
+        // The place of a cursor: these scan nothing.
+        _ => None,
+    })
 }
 
 impl fmt::Debug for ScriptCall<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScriptCall")
             .field("script", &self.script)
-            .field("keys", &self.keys.len())
-            .field("args", &self.args.len())
+            .field("keys", &self.key_count())
+            .field("args", &self.args.args_iter().len())
             .finish()
     }
 }

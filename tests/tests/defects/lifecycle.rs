@@ -203,8 +203,8 @@ async fn d22_only_reasons_that_can_be_released_are_offered() {
     let world = world();
     let id = world.raise(500).await;
     let offered = PendingReason::ALL;
-    let waits_for = world.get(&id).await.pending_reasons().clone();
-    assert!(waits_for.iter().eq(&offered));
+    let waits_for = world.get(&id).await.pending_reasons();
+    assert!(waits_for.iter().eq(offered));
     world.approve(&id, "bob").await.unwrap();
     let released = world.approve(&id, "carol").await.unwrap();
     assert!(released.pending_reasons().is_empty());

@@ -1,8 +1,9 @@
 //! What is to be evaluated: requirements, votes, and whose votes do not count.
 
-use std::collections::BTreeSet;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use smallvec::SmallVec;
 
 use super::{ApprovalRules, Membership, vote::Vote};
 use crate::ids::{ActorId, Digest, Timestamp};
@@ -33,9 +34,11 @@ pub struct StageOpening {
 
 /// The people a change belongs to: who asked for it, for whom, and with whom. None of them, and
 /// nobody who acts for one of them, fills a seat unless the rules allow it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Parties(BTreeSet<ActorId>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parties(
+    /// Sorted, each once.
+    SmallVec<[ActorId; 2]>,
+);
 
 impl Parties {
     /// Parties of these actors.
@@ -48,18 +51,48 @@ impl Parties {
 
     /// Adds these actors.
     pub(crate) fn extend(&mut self, actors: impl IntoIterator<Item = ActorId>) {
-        // One by one: they are few, and collecting a set takes a list of them first.
         self.0.extend(actors);
+        self.0.sort_unstable();
+        self.0.dedup();
     }
 
     /// Whether the actor is one of them or acts for one.
     #[must_use]
     pub fn include(&self, actor: &ActorId, membership: &Membership) -> bool {
-        self.0.contains(actor) || !self.0.is_disjoint(&membership.acts_for)
+        let principals = &membership.acts_for;
+        self.0.binary_search(actor).is_ok() || self.iter().any(|party| principals.contains(party))
     }
 
     /// The actors.
     pub fn iter(&self) -> impl Iterator<Item = &ActorId> {
         self.0.iter()
+    }
+}
+
+impl Serialize for Parties {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Parties {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> de::Visitor<'de> for List {
+            type Value = Parties;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of actor ids")
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Parties, A::Error> {
+                let mut actors = SmallVec::<[ActorId; 2]>::new();
+                while let Some(actor) = list.next_element()? {
+                    actors.push(actor);
+                }
+                Ok(Parties::new(actors))
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Digest, Label, RequestId, RequirementId, StateVersion, Timestamp},
-    status::PendingReason,
+    pending::PendingReason,
 };
 
 /// Why a request was rejected.

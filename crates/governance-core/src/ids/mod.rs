@@ -11,11 +11,11 @@ mod version;
 
 pub(crate) use digest::json_is_canonical;
 pub use digest::{Digest, DigestWriter, ParseDigestError};
-pub(crate) use name::is_invisible;
 pub use name::{
     ActorId, CorrelationId, Group, IdempotencyKey, InvalidName, Label, MutationType, RequirementId,
     Role, StateId, StateType, TenantId,
 };
+pub(crate) use name::{Shared, is_invisible};
 pub use request_id::{OperationId, ParseIdError, RequestId, Slot};
 pub use time::{ParseTimestampError, Timestamp};
 pub use version::{Revision, StateVersion};

@@ -1,8 +1,9 @@
 //! Validated text identifiers.
 
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use smol_str::SmolStr;
 
 /// A text identifier that was refused.
 ///
@@ -66,7 +67,15 @@ pub(crate) const fn is_invisible(c: char) -> bool {
     )
 }
 
+/// Whether the text is what nearly all names are: letters, digits and signs that everybody sees.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn check(what: &'static str, text: &str, limit: usize) -> Result<(), InvalidName> {
+    if is_plain(text) && text.len() <= limit {
+        return Ok(());
+    }
     let problem = if text.trim().is_empty() {
         NameProblem::Blank
     } else if text.len() > limit {
@@ -84,14 +93,20 @@ fn check(what: &'static str, text: &str, limit: usize) -> Result<(), InvalidName
     Err(InvalidName { what, problem })
 }
 
+/// A name whose text others may keep without copying it.
+pub(crate) trait Shared {
+    fn shared(&self) -> SmolStr;
+}
+
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $what:literal, $limit:literal) => {
         $(#[$doc])*
         ///
         #[doc = concat!("At most ", stringify!($limit), " bytes, not blank, no control or ")]
-        /// invisible characters, no space at either end. Compared byte for byte. Cloning is cheap.
+        /// invisible characters, no space at either end. Compared byte for byte. Cloning is cheap:
+        /// most names are as short as to be kept in place, longer ones are shared.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Longest accepted text in bytes.
@@ -140,10 +155,9 @@ macro_rules! name_type {
             }
         }
 
-        impl From<&$name> for Arc<str> {
-            /// Shares the text; nothing is copied.
-            fn from(name: &$name) -> Self {
-                Self::clone(&name.0)
+        impl $crate::ids::Shared for $name {
+            fn shared(&self) -> SmolStr {
+                self.0.clone()
             }
         }
 

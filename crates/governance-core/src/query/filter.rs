@@ -16,7 +16,8 @@ use crate::{
         Timestamp,
     },
     intent::{BlastScope, Risk},
-    status::{PendingReason, Status},
+    pending::PendingReason,
+    status::Status,
 };
 
 /// One condition on a request.

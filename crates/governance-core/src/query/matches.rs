@@ -59,7 +59,9 @@ fn holds(condition: &Condition, request: &MutationRequest, now: Timestamp) -> bo
         Condition::IntentMetadata { key, value } => intent.metadata().get(key) == Some(value),
         Condition::RequestMetadata { key, value } => proposal.metadata().get(key) == Some(value),
         Condition::Statuses(set) => set.contains(&request.status()),
-        Condition::PendingReasons(set) => !set.is_disjoint(request.pending_reasons()),
+        Condition::PendingReasons(set) => {
+            request.pending_reasons().iter().any(|r| set.contains(&r))
+        }
         Condition::DecidedBy(set) => decisions
             .iter()
             .any(|d| is_vote(d.kind()) && set.contains(d.actor().id())),

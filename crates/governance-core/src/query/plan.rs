@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     decision::DecisionCategory,
-    ids::{RequestId, Timestamp},
+    ids::{RequestId, Shared, Timestamp},
     intent::BlastScope,
     status::Status,
 };
@@ -185,7 +185,7 @@ pub fn plan(query: &RequestQuery) -> Plan {
     let bound = Bound::of(query.filter(), false);
     let tenant = query
         .tenant()
-        .map(|tenant| Expr::Term(Term::new(Dimension::Tenant, tenant)));
+        .map(|tenant| Expr::Term(Term::named(Dimension::Tenant, tenant)));
     let mut expr = Expr::all([bound.expr].into_iter().chain(tenant));
     if ids.as_ref().is_some_and(BTreeSet::is_empty) {
         expr = Expr::Nothing;
@@ -353,10 +353,10 @@ fn wider(condition: &Condition) -> Expr {
             let roles = membership.roles.iter();
             let groups = membership.groups.iter();
             Expr::any(
-                [Term::new(Dimension::OpenActor, &person.actor)]
+                [Term::named(Dimension::OpenActor, &person.actor)]
                     .into_iter()
-                    .chain(roles.map(|role| Term::new(Dimension::OpenRole, role)))
-                    .chain(groups.map(|group| Term::new(Dimension::OpenGroup, group)))
+                    .chain(roles.map(|role| Term::named(Dimension::OpenRole, role)))
+                    .chain(groups.map(|group| Term::named(Dimension::OpenGroup, group)))
                     .map(Expr::Term),
             )
         }
@@ -364,15 +364,9 @@ fn wider(condition: &Condition) -> Expr {
     }
 }
 
-fn named<'a, N>(dimension: Dimension, names: &'a BTreeSet<N>) -> Expr
-where
-    &'a N: Into<std::sync::Arc<str>>,
-{
-    Expr::any(
-        names
-            .iter()
-            .map(|name| Expr::Term(Term::new(dimension, name))),
-    )
+fn named(dimension: Dimension, names: &BTreeSet<impl Shared>) -> Expr {
+    let terms = names.iter().map(|name| Term::named(dimension, name));
+    Expr::any(terms.map(Expr::Term))
 }
 
 fn fixed(dimension: Dimension, values: impl IntoIterator<Item = &'static str>) -> Expr {

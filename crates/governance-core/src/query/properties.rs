@@ -12,8 +12,8 @@ use super::{
     },
 };
 use crate::{
-    DecisionKind, HistoryProblem, MutationRequest, RequestError, RequirementStatus, Severity,
-    Status, Verdict, Vote, VoteRefused,
+    BallotOutcome, DecisionKind, HistoryProblem, MutationRequest, RequestError, RequirementStatus,
+    Severity, Status, Verdict, Vote, VoteRefused,
 };
 
 proptest! {
@@ -37,6 +37,23 @@ proptest! {
                 if let Some(ids) = plan.ids() {
                     prop_assert!(ids.contains(request.id()) || !matched);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn until_a_deadline_passes_time_changes_nothing_about_the_votes(
+        (_, forms, time) in lives(), sooner in 0_i64..30,
+    ) {
+        let now = at(time - sooner);
+        for request in forms.iter().filter(|request| request.awaits_approval()) {
+            let outcome = request.evaluate(now).outcome;
+            match request.due_at() {
+                Some(deadline) if deadline <= now => {}
+                _ => prop_assert_eq!(
+                    request.open_stage().map(|stage| BallotOutcome::Open { stage }),
+                    Some(outcome)
+                ),
             }
         }
     }

@@ -14,7 +14,8 @@ use crate::{
         StateVersion, TenantId, Timestamp,
     },
     intent::{BlastScope, Risk},
-    status::{PendingReason, Status},
+    pending::PendingReason,
+    status::Status,
 };
 
 /// Which requests a caller asks for: those of a tenant that pass a filter.

@@ -1,18 +1,14 @@
 //! What a request is indexed under: one definition for every store.
 
-use std::{
-    cmp::Ordering,
-    fmt,
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::fmt;
 
 use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::{
     approval::Selector,
     decision::{ApprovalEvent, DecisionCategory, DecisionKind},
-    ids::RequestId,
+    ids::{RequestId, Shared},
     request::MutationRequest,
 };
 
@@ -193,33 +189,34 @@ impl fmt::Display for Dimension {
 /// let term = Term::new(Dimension::Tag, "emergency");
 /// assert_eq!((term.dimension(), term.value()), (Dimension::Tag, "emergency"));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term {
     dimension: Dimension,
-    value: Text,
-}
-
-/// A text that is cheap to clone, wherever it lives.
-#[derive(Clone)]
-enum Text {
-    Fixed(&'static str),
-    Shared(Arc<str>),
+    value: SmolStr,
 }
 
 impl Term {
-    /// A term. A name, such as an actor id, is shared, not copied.
+    /// A term.
     #[must_use]
-    pub fn new(dimension: Dimension, value: impl Into<Arc<str>>) -> Self {
+    pub fn new(dimension: Dimension, value: impl AsRef<str>) -> Self {
         Self {
             dimension,
-            value: Text::Shared(value.into()),
+            value: SmolStr::new(value),
+        }
+    }
+
+    /// A term with the text of a name. A long one is shared, not copied.
+    pub(super) fn named(dimension: Dimension, name: &impl Shared) -> Self {
+        Self {
+            dimension,
+            value: name.shared(),
         }
     }
 
     pub(super) const fn fixed(dimension: Dimension, value: &'static str) -> Self {
         Self {
             dimension,
-            value: Text::Fixed(value),
+            value: SmolStr::new_static(value),
         }
     }
 
@@ -236,39 +233,7 @@ impl Term {
     /// The value.
     #[must_use]
     pub fn value(&self) -> &str {
-        match &self.value {
-            Text::Fixed(text) => text,
-            Text::Shared(text) => text,
-        }
-    }
-}
-
-impl PartialEq for Term {
-    fn eq(&self, other: &Self) -> bool {
-        self.dimension == other.dimension && self.value() == other.value()
-    }
-}
-
-impl Eq for Term {}
-
-impl Ord for Term {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.dimension
-            .cmp(&other.dimension)
-            .then_with(|| self.value().cmp(other.value()))
-    }
-}
-
-impl PartialOrd for Term {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Hash for Term {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.dimension.hash(state);
-        self.value().hash(state);
+        &self.value
     }
 }
 
@@ -375,23 +340,23 @@ pub fn passing_terms(request: &MutationRequest) -> Terms {
 fn lasting(request: &MutationRequest, terms: &mut List) {
     let proposal = request.proposal();
     let (scope, intent) = (proposal.scope(), proposal.intent());
-    terms.push(Term::new(Dimension::Tenant, &scope.tenant));
+    terms.push(Term::named(Dimension::Tenant, &scope.tenant));
     terms.push(Term::fixed(Dimension::Risk, intent.risk_level().as_str()));
-    terms.push(Term::new(Dimension::Category, intent.category()));
-    terms.push(Term::new(Dimension::Operation, intent.operation()));
-    terms.push(Term::new(
+    terms.push(Term::named(Dimension::Category, intent.category()));
+    terms.push(Term::named(Dimension::Operation, intent.operation()));
+    terms.push(Term::named(
         Dimension::MutationType,
         proposal.payload().mutation(),
     ));
-    terms.push(Term::new(Dimension::StateType, &scope.state_type));
-    terms.push(Term::new(Dimension::StateId, &scope.state_id));
-    terms.push(Term::new(Dimension::Requester, proposal.requester().id()));
-    terms.extend(intent.tags().iter().map(|t| Term::new(Dimension::Tag, t)));
+    terms.push(Term::named(Dimension::StateType, &scope.state_type));
+    terms.push(Term::named(Dimension::StateId, &scope.state_id));
+    terms.push(Term::named(Dimension::Requester, proposal.requester().id()));
+    terms.extend(intent.tags().iter().map(|t| Term::named(Dimension::Tag, t)));
     if let Some(radius) = intent.radius() {
         terms.push(Term::fixed(Dimension::BlastScope, radius.scope().as_str()));
     }
     if let Some(correlation) = proposal.correlation() {
-        terms.push(Term::new(Dimension::Correlation, correlation));
+        terms.push(Term::named(Dimension::Correlation, correlation));
     }
 }
 
@@ -407,7 +372,7 @@ fn passing(request: &MutationRequest, terms: &mut List) {
         }
     }
     let votes = decisions.iter().filter(|d| is_vote(d.kind()));
-    terms.extend(votes.map(|d| Term::new(Dimension::DecidedBy, d.actor().id())));
+    terms.extend(votes.map(|d| Term::named(Dimension::DecidedBy, d.actor().id())));
     if let Some(stage) = request.open_stage() {
         for requirement in request.round().rules().requirements() {
             if requirement.stage() <= stage {
@@ -427,9 +392,9 @@ pub(super) const fn is_vote(kind: &DecisionKind) -> bool {
 
 fn open_terms(selector: &Selector, terms: &mut List) {
     match selector {
-        Selector::Actor(id) => terms.push(Term::new(Dimension::OpenActor, id)),
-        Selector::Role(role) => terms.push(Term::new(Dimension::OpenRole, role)),
-        Selector::Group(group) => terms.push(Term::new(Dimension::OpenGroup, group)),
+        Selector::Actor(id) => terms.push(Term::named(Dimension::OpenActor, id)),
+        Selector::Role(role) => terms.push(Term::named(Dimension::OpenRole, role)),
+        Selector::Group(group) => terms.push(Term::named(Dimension::OpenGroup, group)),
         Selector::AnyOf(parts) | Selector::AllOf(parts) => {
             parts.iter().for_each(|part| open_terms(part, terms));
         }
@@ -450,13 +415,27 @@ mod tests {
     }
 
     #[test]
-    fn a_term_shares_its_text_and_compares_by_it() {
-        let label = Label::new("emergency").unwrap();
-        let shared = Term::new(Dimension::Tag, &label);
+    fn a_term_shares_a_long_text() {
+        let label = Label::new("x".repeat(40)).unwrap();
+        let shared = Term::named(Dimension::Tag, &label);
         assert_eq!(shared.value().as_ptr(), label.as_str().as_ptr());
-        assert_eq!(shared, Term::fixed(Dimension::Tag, "emergency"));
-        assert_ne!(shared, Term::new(Dimension::Category, "emergency"));
-        assert_eq!(format!("{shared:?}"), "tag=\"emergency\"");
+        assert_eq!(shared, Term::new(Dimension::Tag, "x".repeat(40)));
+    }
+
+    #[test]
+    fn terms_compare_by_their_texts() {
+        let label = Label::new("emergency").unwrap();
+        let term = Term::named(Dimension::Tag, &label);
+        assert_eq!(term, Term::fixed(Dimension::Tag, "emergency"));
+        assert_ne!(term, Term::fixed(Dimension::Category, "emergency"));
+        assert_eq!(format!("{term:?}"), "tag=\"emergency\"");
+        let hash = |term: &Term| {
+            let state = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
+            std::hash::BuildHasher::hash_one(&state, term)
+        };
+        let long = ["y".repeat(40), "y".repeat(40)].map(|text| Term::new(Dimension::Tag, text));
+        assert_eq!(hash(&long[0]), hash(&long[1]));
+        assert_eq!(hash(&term), hash(&Term::fixed(Dimension::Tag, "emergency")));
     }
 
     #[test]

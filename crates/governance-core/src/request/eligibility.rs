@@ -1,10 +1,12 @@
 //! Whose vote would count now.
 
+use smallvec::SmallVec;
+
 use super::{Draft, MutationRequest, RequestError};
 use crate::{
     approval::{
-        BallotOutcome, Candidate, Distinct, Evaluation, Membership, Requirement, Round,
-        SelfApproval, Verdict, Vote, VoteRefused, fills_a_seat, stranded,
+        BallotOutcome, Candidate, Distinct, Membership, Requirement, Round, SelfApproval, Verdict,
+        Vote, VoteRefused, fills_a_seat, stranded,
     },
     context::Reason,
     ids::{ActorId, OperationId, Timestamp},
@@ -21,7 +23,8 @@ pub(super) struct Voter<'a> {
 #[derive(Debug)]
 pub(super) struct Poll<'a> {
     request: &'a MutationRequest,
-    evaluation: Evaluation,
+    /// The stage that is open.
+    stage: Option<u16>,
 }
 
 impl MutationRequest {
@@ -143,28 +146,18 @@ impl MutationRequest {
         if self.decisions.len() >= Draft::MAX_DECISIONS {
             return Err(RequestError::HistoryFull);
         }
-        let evaluation = self.evaluate(now);
-        // The same moment as `due_at`, from an evaluation that is needed anyway.
-        let deadlines = self
-            .expires_at
-            .into_iter()
-            .chain(evaluation.next_deadline());
-        match deadlines.min() {
+        // Until a deadline passes, time changes nothing about where the votes lead.
+        match self.due_at() {
             Some(deadline) if deadline <= now => Err(RequestError::Overdue { deadline }),
             _ => Ok(Poll {
                 request: self,
-                evaluation,
+                stage: self.open_stage(),
             }),
         }
     }
 }
 
 impl Poll<'_> {
-    /// Where the votes so far lead.
-    pub(super) fn into_evaluation(self) -> Evaluation {
-        self.evaluation
-    }
-
     fn admits(&self, verdict: Verdict, voter: Voter<'_>) -> Result<u16, RequestError> {
         let stage = self.stage_for(verdict, voter)?;
         self.check_seat(verdict, stage, voter)?;
@@ -205,12 +198,12 @@ impl Poll<'_> {
             }
             .into());
         }
-        let BallotOutcome::Open { stage: current } = self.evaluation.outcome else {
+        let Some(current) = self.stage else {
             return Err(RequestError::TakesNoVotes {
                 status: self.request.status,
             });
         };
-        let mut asked: Vec<u16> = round
+        let mut asked: SmallVec<[u16; 8]> = round
             .rules
             .requirements()
             .iter()

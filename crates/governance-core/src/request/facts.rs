@@ -238,7 +238,7 @@ impl MutationRequest {
         }
         self.reason.as_ref() == reason
             && self.expires_at == deadline
-            && self.pending.iter().eq(waits_for)
+            && self.pending.iter().eq(waits_for.iter().copied())
     }
 
     fn links_are_recorded(&self) -> bool {

@@ -15,7 +15,7 @@ mod known;
 pub(crate) mod payload;
 mod proposal;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,8 @@ use crate::{
     context::{Act, Reason},
     decision::{AmendmentEvent, ApprovalEvent, Decision, DecisionKind, Lifecycle, RejectionCause},
     ids::{OperationId, RequestId, Revision, StateVersion, Timestamp},
-    status::{PendingReason, Status},
+    pending::{PendingReason, PendingReasons},
+    status::Status,
 };
 
 /// Links to other requests.
@@ -71,8 +72,8 @@ impl Links {
 pub struct MutationRequest {
     proposal: Arc<Proposal>,
     status: Status,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pending: BTreeSet<PendingReason>,
+    #[serde(default, skip_serializing_if = "PendingReasons::is_empty")]
+    pending: PendingReasons,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,7 +119,7 @@ impl MutationRequest {
         let digest = proposal.digest();
         let request = Self {
             status: Status::Created,
-            pending: BTreeSet::new(),
+            pending: PendingReasons::default(),
             reason: act.reason.clone(),
             expires_at,
             updated_at: act.at,
@@ -150,7 +151,7 @@ impl MutationRequest {
         let request = Self {
             proposal: Arc::clone(&self.proposal),
             status: self.status,
-            pending: self.pending.clone(),
+            pending: self.pending,
             reason: self.reason.clone(),
             expires_at: self.expires_at,
             updated_at: self.updated_at,
@@ -189,8 +190,8 @@ impl MutationRequest {
 
     /// What it waits for. Empty unless it is pending.
     #[must_use]
-    pub const fn pending_reasons(&self) -> &BTreeSet<PendingReason> {
-        &self.pending
+    pub const fn pending_reasons(&self) -> PendingReasons {
+        self.pending
     }
 
     /// Why the change is wanted.
@@ -273,7 +274,7 @@ impl MutationRequest {
     /// Whether it waits for approvals.
     #[must_use]
     pub fn awaits_approval(&self) -> bool {
-        self.status == Status::Pending && self.pending.contains(&PendingReason::Approval)
+        self.status == Status::Pending && self.pending.contains(PendingReason::Approval)
     }
 
     /// Where the current round stands.

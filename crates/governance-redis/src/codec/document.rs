@@ -100,16 +100,21 @@ pub(crate) fn encode_document(
     compression: Compression,
     schemas: Schemas,
 ) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    wrap(schemas.newest, request, compression)
+    wrap(schemas.newest, request, request.footprint(), compression)
 }
 
+/// A value of about so many bytes.
 fn wrap(
     schema: u16,
     value: &impl Serialize,
+    bytes: usize,
     compression: Compression,
 ) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let mut document = schema.to_be_bytes().to_vec();
-    pack_document(&mut document, &rmp_serde::to_vec_named(value)?, compression);
+    let mut plain = Vec::with_capacity(bytes);
+    value.serialize(&mut rmp_serde::Serializer::new(&mut plain).with_struct_map())?;
+    let mut document = Vec::with_capacity(plain.len());
+    document.extend(schema.to_be_bytes());
+    pack_document(&mut document, &plain, compression);
     Ok(document)
 }
 
@@ -176,16 +181,16 @@ mod tests {
         };
         let map = |name: &str| Map::from([(name.to_owned(), 7)]);
         for (schema, name) in [(1, "a"), (2, "b"), (3, "c")] {
-            let document = wrap(schema, &map(name), Compression::Off).unwrap();
+            let document = wrap(schema, &map(name), 9, Compression::Off).unwrap();
             let bytes = current(&document, schemas).unwrap();
             assert_eq!(rmp_serde::from_slice::<Map>(&bytes).unwrap(), map("c"));
         }
-        let document = wrap(4, &map("d"), Compression::Off).unwrap();
+        let document = wrap(4, &map("d"), 9, Compression::Off).unwrap();
         assert!(matches!(
             current(&document, schemas),
             Err(DocumentError::Newer(newer)) if newer == NewerVersion::new(4, 3)
         ));
-        let document = wrap(1, &map("x"), Compression::Off).unwrap();
+        let document = wrap(1, &map("x"), 9, Compression::Off).unwrap();
         let error = current(&document, schemas).unwrap_err();
         assert!(matches!(error, DocumentError::Upcast { from: 1, .. }));
     }
@@ -221,7 +226,7 @@ mod tests {
             decode_document(&[0, 1], Schemas::PRESENT),
             Err(DocumentError::Packed(_))
         ));
-        let document = wrap(SCHEMA, &Map::new(), Compression::Off).unwrap();
+        let document = wrap(SCHEMA, &Map::new(), 9, Compression::Off).unwrap();
         assert!(matches!(
             decode_document(&document, Schemas::PRESENT),
             Err(DocumentError::Decode(_))

@@ -11,8 +11,6 @@
 //! Most values are names of the model or stand in the document anyway, which is a part of the same
 //! record, so most terms take three or four bytes.
 
-use std::sync::Arc;
-
 use governance_core::Dimension;
 
 use super::{
@@ -113,7 +111,7 @@ fn write_value(bytes: &mut Vec<u8>, value: &[u8], document: &[u8]) {
 }
 
 /// Reads the record again; none if it is damaged.
-pub(super) fn read_index(mut bytes: &[u8], document: &[u8]) -> Option<IndexRecord> {
+pub(super) fn read_index<'a>(mut bytes: &'a [u8], document: &'a [u8]) -> Option<IndexRecord> {
     let bytes = &mut bytes;
     let (what, rest) = bytes.split_first()?;
     *bytes = rest;
@@ -142,7 +140,7 @@ pub(super) fn read_index(mut bytes: &[u8], document: &[u8]) -> Option<IndexRecor
             NAMED => {
                 let length = read_number(bytes)?;
                 let name = text(take(bytes, length)?)?;
-                IndexTerm::named(class, &name, read_value(bytes, document)?)
+                IndexTerm::named(class, name, read_value(bytes, document)?)
             }
             number => {
                 let dimension = *NUMBERED.get(usize::from(number))?;
@@ -154,7 +152,7 @@ pub(super) fn read_index(mut bytes: &[u8], document: &[u8]) -> Option<IndexRecor
     Some(IndexRecord::from_parts(terms, due, key))
 }
 
-fn read_value(bytes: &mut &[u8], document: &[u8]) -> Option<Arc<str>> {
+fn read_value<'a>(bytes: &mut &'a [u8], document: &'a [u8]) -> Option<&'a str> {
     let number = read_number(bytes)?;
     let rest = number >> 2;
     match number & 3 {
@@ -163,7 +161,7 @@ fn read_value(bytes: &mut &[u8], document: &[u8]) -> Option<Arc<str>> {
             let mut behind = document.get(usize::try_from(rest).ok()?..)?;
             text(take(&mut behind, read_number(bytes)?)?)
         }
-        NAMED_VALUE => name_of(rest).map(Arc::from),
+        NAMED_VALUE => name_of(rest),
         _ => None,
     }
 }
@@ -174,8 +172,8 @@ fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn text(bytes: &[u8]) -> Option<Arc<str>> {
-    std::str::from_utf8(bytes).ok().map(Arc::from)
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -188,7 +186,7 @@ mod tests {
         let classes = prop::sample::select(vec![Class::Bitmap, Class::Ordinals, Class::Inbox]);
         let names = prop::sample::select(vec!["tenant", "open_group", "of_tomorrow", "x"]);
         let term = (classes, names, "[ab]{0,4}|pending|low")
-            .prop_map(|(class, name, value)| IndexTerm::named(class, name, value.into()));
+            .prop_map(|(class, name, value)| IndexTerm::named(class, name, &value));
         prop::collection::vec(term, 0..20)
     }
 

@@ -1,7 +1,5 @@
 //! The index record of frames of format 1: a map in MessagePack.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use serde_bytes::ByteArray;
 
@@ -11,7 +9,7 @@ use crate::index::{Class, IndexRecord, IndexTerm};
 struct Record {
     /// Class, dimension and value of every term.
     #[serde(rename = "t")]
-    terms: Vec<(u8, String, Arc<str>)>,
+    terms: Vec<(u8, String, String)>,
     #[serde(rename = "d", default)]
     due: Option<i64>,
     #[serde(rename = "k", default)]
@@ -26,7 +24,7 @@ pub(super) fn read_index(bytes: &[u8]) -> Option<IndexRecord> {
             2 => Class::Inbox,
             _ => Class::Ordinals,
         };
-        IndexTerm::named(class, &dimension, value)
+        IndexTerm::named(class, &dimension, &value)
     });
     let key = record.key.map(ByteArray::into_array);
     Some(IndexRecord::from_parts(terms.collect(), record.due, key))

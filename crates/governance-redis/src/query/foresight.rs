@@ -18,9 +18,10 @@ use super::{
     split::Search,
 };
 use crate::{
-    cache::{IdSlot, Recent},
+    cache::IdSlot,
     layout::Fence,
     partition::{Counters, Hint},
+    recent::Recent,
 };
 
 /// Guesses of a store, as many as fit.
@@ -114,7 +115,7 @@ impl Foresight {
 
     /// What is expected from there on.
     pub(super) fn expected(&self, start: Start) -> Option<Arc<Part>> {
-        let part = self.parts.get(&start.number, |part| part.weight())?;
+        let part = self.parts.get(&start.number)?;
         (part.of == start.of).then_some(part)
     }
 
@@ -122,7 +123,6 @@ impl Foresight {
     pub(super) fn found(&self, start: Start, before: Option<&Arc<Part>>, mut part: Part) {
         part.is_steady = before.is_none_or(|before| before.is_like(&part));
         part.is_quiet = before.is_some_and(|before| before.state == part.state);
-        // What is written again weighs again.
         if before.is_none_or(|before| **before != part) {
             self.expect(start, part);
         }
@@ -166,7 +166,7 @@ impl Foresight {
     }
 
     fn has(&self, number: u64) -> bool {
-        self.traits.get(&number, |()| 1).is_some()
+        self.traits.get(&number).is_some()
     }
 
     fn set(&self, number: u64, is_so: bool) {
@@ -324,9 +324,12 @@ mod tests {
         foresight.expect(starts[0], part(starts[0], &[1]));
         assert!(foresight.expected(starts[1]).is_none());
         assert!(foresight.expected(starts[2]).is_none());
-        (0..100).for_each(|_| foresight.expect(starts[1], part(starts[1], &[1, 2, 3])));
+        for partition in 1..100 {
+            let start = foresight.start(partition, &search(), place(3)).unwrap();
+            foresight.expect(start, part(start, &[1, 2, 3]));
+            assert!(foresight.expected(start).is_some());
+        }
         assert!(foresight.expected(starts[0]).is_none());
-        assert!(foresight.expected(starts[1]).is_some());
         let nothing = Foresight::new(0);
         nothing.expect(starts[0], part(starts[0], &[1]));
         assert!(nothing.expected(starts[0]).is_none());

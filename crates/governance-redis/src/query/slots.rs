@@ -26,7 +26,7 @@ pub(super) async fn resolve(
         .iter()
         .map(|raw| {
             raw.slot
-                .or_else(|| shared.slots.get(&(number, raw.ordinal), |_| 1))
+                .or_else(|| shared.slots.get(&(number, raw.ordinal)))
         })
         .collect();
     let mut missing: Vec<u64> = raw

@@ -52,14 +52,14 @@ pub(crate) struct Listing<'a> {
     pub(crate) over_decisions: bool,
 }
 
-/// Lists what `hits` makes of the requests of a listing, in the order of the page.
+/// Lists what `add_hits` makes of the requests of a listing, in the order of the page.
 ///
 /// Everything a request has is on one page. Looks at no more documents than the options allow.
 pub(crate) async fn walk<T>(
     shared: &Shared,
     listing: &Listing<'_>,
     page: &PageRequest,
-    mut hits: impl FnMut(&Arc<MutationRequest>, &Candidate, Timestamp) -> Vec<T>,
+    mut add_hits: impl FnMut(&Arc<MutationRequest>, &Candidate, Timestamp, &mut Vec<T>),
 ) -> Result<Page<T>, StoreError> {
     let wrap = |error: RedisError| error.at(listing.port);
     let order = page.ordering();
@@ -83,7 +83,7 @@ pub(crate) async fn walk<T>(
         .map_err(wrap)?;
 
     let mut filler = Filler {
-        items: Vec::new(),
+        items: Vec::with_capacity(usize::from(page.limit()) + 1),
         undecodable: Vec::new(),
         limit: usize::from(page.limit()),
         looks: shared.options.scan_limit.max(1),
@@ -115,7 +115,9 @@ pub(crate) async fn walk<T>(
         early.clear();
         let mut used = 0_usize;
         for (candidate, fetched) in batch.iter().zip(&documents) {
-            if !filler.judge(fetched, |request| hits(request, candidate, now)) {
+            if !filler.judge(fetched, |request, hits| {
+                add_hits(request, candidate, now, hits)
+            }) {
                 break;
             }
             used += 1;
@@ -156,22 +158,22 @@ impl<T> Filler<T> {
     fn judge(
         &mut self,
         fetched: &Fetched,
-        hits: impl FnOnce(&Arc<MutationRequest>) -> Vec<T>,
+        add_hits: impl FnOnce(&Arc<MutationRequest>, &mut Vec<T>),
     ) -> bool {
-        let found = match fetched {
-            Fetched::Request(request) => hits(request),
+        let before = self.items.len();
+        match fetched {
+            Fetched::Request(request) => add_hits(request, &mut self.items),
             Fetched::Unreadable(record) => {
                 if !self.undecodable.contains(record) {
                     self.undecodable.push(record.clone());
                 }
-                Vec::new()
             }
-            Fetched::Gone => Vec::new(),
-        };
-        if !found.is_empty() && self.items.len() >= self.limit {
+            Fetched::Gone => {}
+        }
+        if self.items.len() > before && before >= self.limit {
+            self.items.truncate(before);
             return false;
         }
-        self.items.extend(found);
         self.looks = self.looks.saturating_sub(1);
         true
     }

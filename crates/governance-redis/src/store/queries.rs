@@ -30,9 +30,10 @@ impl RequestQueries for RedisStore {
             digest: query.digest(),
             over_decisions: false,
         };
-        walk(&self.shared, &listing, page, |request, _, now| {
-            let hit = matches(query, request, now);
-            hit.then(|| Arc::clone(request)).into_iter().collect()
+        walk(&self.shared, &listing, page, |request, _, now, hits| {
+            if matches(query, request, now) {
+                hits.push(Arc::clone(request));
+            }
         })
         .await
     }
@@ -49,8 +50,8 @@ impl RequestQueries for RedisStore {
             digest: query.digest(),
             over_decisions: false,
         };
-        walk(&self.shared, &listing, page, |request, _, now| {
-            approval_views(query, request, now)
+        walk(&self.shared, &listing, page, |request, _, now, hits| {
+            hits.extend(approval_views(query, request, now));
         })
         .await
     }
@@ -68,15 +69,19 @@ impl RequestQueries for RedisStore {
             digest: query.digest(),
             over_decisions: true,
         };
-        walk(&self.shared, &listing, page, |request, candidate, now| {
-            let decision = request.decisions().get(candidate.decision);
-            decision
-                .filter(|decision| matches_decision(query, decision))
-                .filter(|_| matches(query.requests(), request, now))
-                .map(|decision| DecisionView::new(request, Arc::clone(decision)))
-                .into_iter()
-                .collect()
-        })
+        walk(
+            &self.shared,
+            &listing,
+            page,
+            |request, candidate, now, hits| {
+                let decision = request.decisions().get(candidate.decision);
+                let hit = decision
+                    .filter(|decision| matches_decision(query, decision))
+                    .filter(|_| matches(query.requests(), request, now))
+                    .map(|decision| DecisionView::new(request, Arc::clone(decision)));
+                hits.extend(hit);
+            },
+        )
         .await
     }
 
@@ -97,9 +102,8 @@ impl RequestQueries for RedisStore {
             over_decisions: false,
         };
         let mut counted = 0_u64;
-        let found = walk(&self.shared, &listing, &page, |request, _, now| {
+        let found = walk::<()>(&self.shared, &listing, &page, |request, _, now, _| {
             counted += u64::from(matches(query, request, now));
-            Vec::<()>::new()
         })
         .await?;
         Ok(if found.next.is_some() {

@@ -67,7 +67,7 @@ impl RedisStore {
         let mut known: Vec<Option<Known>> = requests
             .iter()
             .map(|(request, _)| {
-                let stored = shared.documents.get(request.id(), |stored| stored.bytes)?;
+                let stored = shared.documents.get(request.id())?;
                 Some(Known {
                     stored,
                     fresh: false,

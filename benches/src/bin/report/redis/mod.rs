@@ -3,6 +3,7 @@
 //! One runtime with one thread for everything that is timed, so that the server has a core for
 //! itself on a machine of two; what disturbs or delays runs in threads of its own.
 
+mod bounds;
 mod bystander;
 mod delay;
 mod get;

@@ -1,13 +1,13 @@
-//! What 64 tasks get done: changes of requests, `SET`s, and watched transactions.
+//! What 64 tasks get done: changes of requests, `SET`s, watched transactions, and what bounds them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use anyhow::Result;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::try_join_all;
 use governance_core::RequestStore as _;
-use redis_client::{ClientError, Script};
 
 use super::{
+    bounds,
     origin::Watched,
     place::Place,
     stock::Stock,
@@ -20,7 +20,7 @@ use crate::{
 
 const TASKS: usize = 64;
 /// Changes of each task in a round.
-const EACH: usize = 24;
+pub(super) const EACH: usize = 24;
 const ROUNDS: usize = 15;
 
 pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome) -> Result<()> {
@@ -31,6 +31,7 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
         watched.push(Watched::connect(place).await?);
     }
     let (mut updates, mut sets, mut transactions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut scripts, mut plain) = (Vec::new(), Vec::new());
     let mut server = ServerTimes::default();
     for _ in 0..=ROUNDS {
         let ready = changes.ready(&stock.store, TASKS * EACH).await?;
@@ -38,8 +39,9 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
         updates.push(server.updates.of(stock, "evalsha", update).await?);
         let set = async || set_all(place, stock, &bytes).await;
         sets.push(server.sets.of(stock, "set", set).await?);
-        let nothing = async || nothing_all(place, stock, &bytes).await;
-        server.nothing.of(stock, "evalsha", nothing).await?;
+        let script = async || bounds::script_all(place, stock, &bytes).await;
+        scripts.push(server.scripts.of(stock, "evalsha", script).await?);
+        plain.push(bounds::transaction_all(place, stock, &bytes).await?);
         let ready = changes.make(TASKS * EACH)?;
         for (i, (request, _)) in ready.iter().enumerate() {
             watched[i % TASKS].create(request).await?;
@@ -47,13 +49,13 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
         let ready = ready.into_iter().map(|(_, change)| change).collect();
         transactions.push(watch_all(&mut watched, ready).await?);
     }
-    // The first round warms up.
-    let mut report = |name: &str, floor: Vec<f64>, target: f64| {
-        let measure = Measure::of_windows(updates[1..].to_vec(), floor[1..].to_vec());
+    let mut report = |name: &str, subject: &[f64], floor: &[f64], target: Option<f64>| {
+        // The first round warms up.
+        let measure = Measure::of_windows(subject[1..].to_vec(), floor[1..].to_vec());
         outcome.judge(
             name,
             1.0 / measure.ratio(),
-            Some(Target::AtLeast(target)),
+            target.map(Target::AtLeast),
             format!(
                 "{:.0} / {:.0} a second",
                 1e9 / measure.subject(),
@@ -61,8 +63,26 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
             ),
         );
     };
-    report("redis.throughput64_over_set", sets, 0.5);
-    report("redis.throughput64_over_watch", transactions, 1.3);
+    report("redis.throughput64_over_set", &updates, &sets, None);
+    report(
+        "redis.throughput64_over_watch",
+        &updates,
+        &transactions,
+        Some(1.3),
+    );
+    report(
+        "redis.throughput64_over_script",
+        &updates,
+        &scripts,
+        Some(0.15),
+    );
+    report("redis.throughput64.script_over_set", &scripts, &sets, None);
+    report(
+        "redis.throughput64.transaction_over_set",
+        &plain,
+        &sets,
+        None,
+    );
     server.report(bytes.len(), outcome);
     Ok(())
 }
@@ -72,7 +92,7 @@ pub(crate) async fn measure(place: &Place, stock: &Stock, outcome: &mut Outcome)
 struct ServerTimes {
     updates: Times,
     sets: Times,
-    nothing: Times,
+    scripts: Times,
 }
 
 #[derive(Default)]
@@ -98,7 +118,7 @@ impl ServerTimes {
         let kinds = [
             ("update", self.updates, "a change"),
             ("set", self.sets, "a SET"),
-            ("script", self.nothing, "a script that returns 1"),
+            ("script", self.scripts, "a script that returns 1"),
         ];
         for (name, times, what) in kinds {
             let best = times.0[1..].iter().copied().fold(f64::INFINITY, f64::min);
@@ -112,67 +132,46 @@ impl ServerTimes {
     }
 }
 
-/// A script that does nothing, with as many keys and bytes as a change has.
-static NOTHING: LazyLock<Script> =
-    LazyLock::new(|| Script::embedded("#!lua\n-- bench.nothing 1\nreturn 1"));
-
-async fn nothing_all(place: &Place, stock: &Stock, bytes: &Arc<[u8]>) -> Result<f64> {
+/// Runs as many tasks, each with the work of its number. Nanoseconds per call, of which each makes
+/// [`EACH`].
+pub(super) async fn by_all<F>(work: impl FnMut(usize) -> F) -> Result<f64>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
     let start = now();
-    let tasks = (0..TASKS).map(|task| {
-        let (client, bytes) = (stock.client.clone(), Arc::clone(bytes));
-        let key = place.prefix(&format!("{{nothing}}:{task}"));
-        tokio::spawn(async move {
-            for _ in 0..EACH {
-                let keys = (0..11).map(|i| format!("{key}:category:of_some_length:{i}"));
-                let call = NOTHING.call().keys(keys);
-                let call = call.arg(&*bytes).arg(&[7_u8; 70][..]).arg(&[7_u8; 110][..]);
-                let done: BoxFuture<'_, Result<u64, ClientError>> = Box::pin(client.invoke(&call));
-                done.await?;
-            }
-            anyhow::Ok(())
-        })
-    });
+    let tasks: Vec<_> = (0..TASKS).map(work).map(tokio::spawn).collect();
     for done in try_join_all(tasks).await? {
         done?;
     }
     Ok(start.elapsed().as_nanos() as f64 / (TASKS * EACH) as f64)
 }
 
-/// Nanoseconds per change.
 async fn update_all(stock: &Stock, mut ready: Vec<Change>) -> Result<f64> {
-    let start = now();
-    let tasks = (0..TASKS).map(|_| {
+    by_all(|_| {
         let mine = ready.split_off(ready.len().saturating_sub(EACH));
         let store = stock.store.clone();
-        tokio::spawn(async move {
+        async move {
             for (request, expected) in mine {
                 store.try_store(request, expected).await?;
             }
-            anyhow::Ok(())
-        })
-    });
-    for done in try_join_all(tasks).await? {
-        done?;
-    }
-    Ok(start.elapsed().as_nanos() as f64 / (TASKS * EACH) as f64)
+            Ok(())
+        }
+    })
+    .await
 }
 
 async fn set_all(place: &Place, stock: &Stock, bytes: &Arc<[u8]>) -> Result<f64> {
-    let start = now();
-    let tasks = (0..TASKS).map(|task| {
+    by_all(|task| {
         let (client, bytes) = (stock.client.clone(), Arc::clone(bytes));
         let key = place.prefix(&format!("set:{task}"));
-        tokio::spawn(async move {
+        async move {
             for i in 0..EACH {
                 set(&client, &format!("{key}:{i}"), &bytes).await?;
             }
-            anyhow::Ok(())
-        })
-    });
-    for done in try_join_all(tasks).await? {
-        done?;
-    }
-    Ok(start.elapsed().as_nanos() as f64 / (TASKS * EACH) as f64)
+            Ok(())
+        }
+    })
+    .await
 }
 
 async fn watch_all(watched: &mut Vec<Watched>, mut ready: Vec<Change>) -> Result<f64> {

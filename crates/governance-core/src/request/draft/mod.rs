@@ -4,7 +4,7 @@ mod execution;
 mod lifecycle;
 mod votes;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{Judgement, MutationRequest, RequestError};
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
         PolicyPhase, RejectionCause,
     },
     ids::{Revision, Timestamp},
-    status::{PendingReason, Status, Step},
+    pending::{PendingReason, PendingReasons},
+    status::{Status, Step},
 };
 
 /// One act on one request, not stored yet.
@@ -99,7 +100,7 @@ impl Draft {
     fn step(&mut self, step: Step, event: Lifecycle) -> Result<(), RequestError> {
         self.request.status = self.allowed(step)?;
         if self.request.status != Status::Pending {
-            self.request.pending.clear();
+            self.request.pending = PendingReasons::default();
         }
         self.record(DecisionKind::Lifecycle(event));
         Ok(())
@@ -151,7 +152,7 @@ impl Draft {
     }
 
     fn hold_for_approval(&mut self) -> Result<(), RequestError> {
-        self.request.pending = BTreeSet::from([PendingReason::Approval]);
+        self.request.pending = [PendingReason::Approval].into();
         let reasons = vec![PendingReason::Approval];
         self.step(Step::Hold, Lifecycle::Pending { reasons })?;
         let round = &self.request.round;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::Draft;
 use crate::{
     approval::{
-        BallotOutcome, Candidate, Denial, Membership, Requirement, RequirementStatus, Round,
-        Shortage, Verdict, Vote, VoteRefused, reach,
+        BallotOutcome, Candidate, Denial, Evaluation, Membership, Requirement,
+        RequirementEvaluation, RequirementStatus, Round, Shortage, Verdict, Vote, VoteRefused,
+        reach,
     },
     context::Reason,
     decision::{ApprovalEvent, DecisionKind, Lifecycle, RejectionCause},
@@ -100,7 +101,6 @@ impl Draft {
             return Err(VoteRefused::ReasonNotAccepted { requirement }.into());
         }
         poll.check_seat(verdict, stage, voter)?;
-        let before = poll.into_evaluation();
         let seen = evidence.digest();
         let mut voted = Round::clone(round);
         voted.votes.reserve_exact(1);
@@ -120,6 +120,7 @@ impl Draft {
         {
             self.request.check_stranding(&voted, candidates)?;
         }
+        let satisfied = self.newly_satisfied(&after);
         let (number, subject) = (voted.number, voted.subject);
         self.request.round = Arc::new(voted);
         self.because(reason);
@@ -139,14 +140,6 @@ impl Draft {
                 category: words.category,
             },
         }));
-        let was_satisfied = |id: &RequirementId| {
-            before
-                .requirements()
-                .any(|r| r.id == *id && r.status == RequirementStatus::Satisfied)
-        };
-        let satisfied = after
-            .requirements()
-            .filter(|r| r.status == RequirementStatus::Satisfied && !was_satisfied(&r.id));
         for requirement in satisfied {
             self.record(DecisionKind::Approval(ApprovalEvent::Satisfied {
                 requirement: requirement.id.clone(),
@@ -170,6 +163,23 @@ impl Draft {
             // Deadlines were checked before the vote, and a vote makes none pass.
             BallotOutcome::Expired { .. } => Ok(()),
         }
+    }
+
+    /// The requirements that are satisfied now and were not before.
+    fn newly_satisfied<'e>(&self, after: &'e Evaluation) -> Vec<&'e RequirementEvaluation> {
+        let is_satisfied = |r: &&RequirementEvaluation| r.status == RequirementStatus::Satisfied;
+        let mut satisfied: Vec<_> = after.requirements().filter(is_satisfied).collect();
+        if !satisfied.is_empty() {
+            let before = self.request.evaluate(self.act.at);
+            let was_satisfied = |id: &RequirementId| {
+                before
+                    .requirements()
+                    .filter(is_satisfied)
+                    .any(|r| r.id == *id)
+            };
+            satisfied.retain(|r| !was_satisfied(&r.id));
+        }
+        satisfied
     }
 
     fn takes_votes(&self) -> Result<Poll<'_>, RequestError> {
