@@ -282,7 +282,7 @@ async fn ready(State(service): State<Service>) -> Response {
         _ => StatusCode::OK,
     };
     let told = serde_json::json!({
-        "status": format!("{:?}", readiness.status).to_lowercase(),
+        "status": readiness.status.as_str(),
         "warnings": readiness.warnings,
     });
     (status, Json(told)).into_response()
