@@ -30,14 +30,14 @@ pub use decision::{
 pub use effects::{Change, ChangeKind, DataContract, Severity, SideEffect};
 pub use governor::{
     BuildError, CannotDecide, DryRun, ExecutionOutcome, ExecutionReport, Explanation, Governor,
-    GovernorBuilder, GovernorError, Limits, NextState, OnStale, Reachability,
+    GovernorBuilder, GovernorError, Limits, NextState, OnStale, Reachability, Remedy,
     RequirementExplanation, Resolution, Submission, SubmissionOutcome, SubmitOptions, TickItem,
     TickOutcome, TickReport, TooLarge, explain,
 };
 pub use ids::{
     ActorId, CorrelationId, Digest, Group, IdempotencyKey, InvalidName, Label, MutationType,
-    OperationId, ParseDigestError, ParseIdError, ParseTimestampError, RequestId, RequirementId,
-    Revision, Role, Slot, StateId, StateType, StateVersion, TenantId, Timestamp,
+    OperationId, ParseDigestError, ParseIdError, ParseNameError, ParseTimestampError, RequestId,
+    RequirementId, Revision, Role, Slot, StateId, StateType, StateVersion, TenantId, Timestamp,
 };
 pub use intent::{BlastRadius, BlastScope, Intent, Risk};
 pub use mutation::{

@@ -20,6 +20,16 @@ pub enum TickOutcome {
     Failed(GovernorError),
 }
 
+impl std::fmt::Display for TickOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Expired => f.write_str("expired"),
+            Self::Skipped => f.write_str("skipped"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+        }
+    }
+}
+
 /// One due request.
 #[derive(Debug)]
 pub struct TickItem {
