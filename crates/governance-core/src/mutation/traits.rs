@@ -149,7 +149,7 @@ pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
     /// The schema is not known.
-    #[error("schema {schema} is not known")]
+    #[error("schema {schema} is not known; a newer program may have written it")]
     Unknown {
         /// The schema.
         schema: u32,
@@ -302,7 +302,7 @@ impl From<InvalidName> for MutationError {
 }
 
 /// One thing that is wrong with a mutation on a state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
     /// Where in the mutation or state.
     pub path: String,
@@ -319,7 +319,10 @@ impl fmt::Display for Violation {
 }
 
 /// Everything that is wrong with a mutation on a state. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// As JSON it is the list of its violations.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+#[serde(transparent)]
 #[error("{}", Listed(.0))]
 pub struct ValidationErrors(Vec<Violation>);
 
@@ -365,6 +368,28 @@ impl ValidationErrors {
         } else {
             Err(Self::new(path, code, message))
         }
+    }
+
+    /// Nothing if every check holds, everything that is wrong if not: `?` after each check would
+    /// tell the first only.
+    ///
+    /// ```
+    /// use governance_core::ValidationErrors;
+    ///
+    /// let (name, percent) = ("", 120);
+    /// let wrong = ValidationErrors::all([
+    ///     ValidationErrors::check(!name.is_empty(), "name", "empty", "give it a name"),
+    ///     ValidationErrors::check(percent <= 100, "percent", "range", "at most 100"),
+    /// ]);
+    /// assert_eq!(wrong.unwrap_err().violations().len(), 2);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The violations of all checks, in their order.
+    pub fn all(checks: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let wrong = checks.into_iter().filter_map(Result::err);
+        wrong.reduce(Self::and).map_or(Ok(()), Err)
     }
 
     /// Adds what else is wrong.
