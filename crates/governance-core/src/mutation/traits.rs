@@ -70,8 +70,10 @@ pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Stable name, part of the stored payload.
     const TYPE: &'static str;
 
-    /// Version of the stored form. Raise it when the form changes in a way old bodies do not
-    /// decode in, and let [`Mutation::upgrade`] read those.
+    /// Version of the stored form. Raise it whenever a field is added, removed or means something
+    /// else, and let [`Mutation::upgrade`] read old bodies. A program does not execute a body
+    /// with fields it does not know ([`UpgradeError::UnknownField`]), nor one of a schema it does
+    /// not know: what it leaves out was part of what was approved.
     const SCHEMA: u32 = 1;
 
     /// Reads a body of an earlier schema.
@@ -154,6 +156,10 @@ pub enum UpgradeError {
         /// The schema.
         schema: u32,
     },
+    /// The body has a field that the mutation does not know. It would be left out of what runs,
+    /// although it was part of what was approved.
+    #[error("it has a field that is not known; a newer program may have written it")]
+    UnknownField,
     /// The body is not what its schema says.
     #[error(transparent)]
     Payload(#[from] PayloadError),
@@ -165,6 +171,7 @@ impl UpgradeError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unknown { .. } => "upgrade.unknown_schema",
+            Self::UnknownField => "upgrade.unknown_field",
             Self::Payload(error) => error.code(),
         }
     }
