@@ -358,36 +358,12 @@ async fn router(
         .with_state(service))
 }
 
-/// Ends with Ctrl-C, or with what supervisors end a service with. From here on neither kills.
-#[cfg(unix)]
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ends with Ctrl-C. Where that cannot be waited for it serves until it is killed.
-#[cfg(not(unix))]
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending().await
-        }
-    })
-}
-
 /// Serves until it is stopped, and then until the calls that are under way have ended or their
 /// time is up.
 async fn listen(arguments: &Arguments, router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    let stop = stop().context("signals cannot be waited for")?;
+    let stop = examples::stop().context("signals cannot be waited for")?;
     writeln!(std::io::stdout(), "listening on {}", listener.local_addr()?)?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let (stopping, stopped) = oneshot::channel();
