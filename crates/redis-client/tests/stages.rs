@@ -134,3 +134,15 @@ async fn a_server_that_is_no_cluster_is_told_and_not_tried_again() {
         .key_prefix(unique_prefix("no-cluster"));
     refused_at_once(builder, Signal::NotACluster, "switch cluster mode off").await;
 }
+
+#[tokio::test]
+async fn a_server_that_is_no_sentinel_is_told_and_not_tried_again() {
+    let server = Server::start(Persistence::None).await;
+    let builder = config(server.url(), "no-sentinel").sentinel_master("main");
+    refused_at_once(
+        builder,
+        Signal::NotASentinel,
+        "leave the name of the master out",
+    )
+    .await;
+}
