@@ -110,3 +110,22 @@ impl Governor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{StoreError, StoreErrorKind};
+
+    #[test]
+    fn outcomes_are_told_in_words() {
+        let timeout = StoreError::new(StoreErrorKind::Timeout, "put", "no answer");
+        let told = [
+            TickOutcome::Expired,
+            TickOutcome::Skipped,
+            TickOutcome::Failed(timeout.into()),
+        ]
+        .map(|outcome| outcome.to_string());
+        let failed = "failed: the store failed: put: no answer";
+        assert_eq!(told, ["expired", "skipped", failed]);
+    }
+}

@@ -388,7 +388,15 @@ impl ValidationErrors {
     ///     ValidationErrors::check(!name.is_empty(), "name", "empty", "give it a name"),
     ///     ValidationErrors::check(percent <= 100, "percent", "range", "at most 100"),
     /// ]);
-    /// assert_eq!(wrong.unwrap_err().violations().len(), 2);
+    /// let wrong = wrong.unwrap_err();
+    /// assert_eq!(wrong.violations().len(), 2);
+    ///
+    /// let told = serde_json::to_value(&wrong)?;
+    /// assert_eq!(told[1]["path"], "percent");
+    /// assert_eq!(told[1]["code"], "range");
+    /// assert_eq!(told[1]["message"], "at most 100");
+    /// assert!(ValidationErrors::all([Ok(()), Ok(())]).is_ok());
+    /// # Ok::<(), serde_json::Error>(())
     /// ```
     ///
     /// # Errors
