@@ -4,7 +4,7 @@
 //! they share is here: the command line ([`cli`]) and the choice of a provider ([`provider`]), the parts every scenario starts from
 //! ([`Scene`]), a directory of people ([`People`]), a clock and ids that make every run the same
 //! ([`fixed`]), and the printing ([`Story`]). Programs about caches choose a [`backend`] instead of a
-//! provider.
+//! provider. Services wait for their end by [`stop`].
 
 pub mod backend;
 pub mod cli;
@@ -14,6 +14,7 @@ mod people;
 pub mod provider;
 mod report;
 mod scene;
+mod stop;
 mod story;
 
 pub use cli::run;
@@ -21,4 +22,5 @@ pub use failure::words_of;
 pub use people::People;
 pub use report::{line_of, state_of};
 pub use scene::Scene;
+pub use stop::stop;
 pub use story::Story;

@@ -34,3 +34,6 @@ pub mod errors {}
 
 #[doc = include_str!("../../docs/operations.md")]
 pub mod operations {}
+
+#[doc = include_str!("../../docs/production.md")]
+pub mod production {}

@@ -1,5 +1,7 @@
 //! The encoding of payloads, states and whatever is digested: MessagePack with named fields.
 
+mod watch;
+
 use std::{cell::Cell, fmt};
 
 use rmp_serde::{
@@ -38,11 +40,25 @@ pub(crate) fn encode<T: Serialize + ?Sized, R>(
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<T>, DecodeError> {
     let mut input = rmp_serde::Deserializer::from_read_ref(bytes);
     let value = T::deserialize(&mut input)?;
+    Ok(at_end(&mut input).then_some(value))
+}
+
+/// [`decode`], which also tells whether the type left nothing unread: fields it does not know.
+pub(crate) fn decode_watched<T: DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<Option<(T, bool)>, DecodeError> {
+    let mut input = rmp_serde::Deserializer::from_read_ref(bytes);
+    let skipped = Cell::new(false);
+    let value = T::deserialize(watch::Watch::new(&mut input, &skipped))?;
+    Ok(at_end(&mut input).then_some((value, !skipped.get())))
+}
+
+fn at_end<'de>(
+    input: &mut rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'de, [u8]>>,
+) -> bool {
     // Reading one value more has to fail for want of its first byte.
-    match input.deserialize_any(Nothing) {
-        Err(DecodeError::InvalidMarkerRead(_)) => Ok(Some(value)),
-        Ok(()) | Err(_) => Ok(None),
-    }
+    let more = input.deserialize_any(Nothing);
+    matches!(more, Err(DecodeError::InvalidMarkerRead(_)))
 }
 
 /// Takes no value at all and looks into none.

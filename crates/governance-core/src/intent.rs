@@ -45,6 +45,8 @@ impl std::fmt::Display for Risk {
     }
 }
 
+crate::ids::parse_by_name!(Risk, "a risk");
+
 /// How far a change reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,4 +1,23 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where to begin
+//!
+//! Everything is named at the top of the crate. Most of it is for those who write providers; a
+//! program needs this:
+//!
+//! | To | Read |
+//! |---|---|
+//! | say what can change | [`GovernedState`], [`Mutation`] with [`Intent`], [`ValidationErrors`], [`Applied`], [`Change`], [`MutationError`] |
+//! | say how it is judged | [`policy_fn`] or [`Policy`], with [`PolicySubject`] and [`PolicyDecision`]; [`PolicyTree`] composes them |
+//! | say who approves | [`ApprovalRules`], [`Requirement`], [`Selector`]; a [`Directory`] that tells [`Membership`] |
+//! | act | [`Governor`], with [`Actor`] or [`Context`], [`SubmitOptions`], [`OnStale`] |
+//! | tell what came of it | [`Submission`], [`ExecutionReport`], [`MutationRequest`] with its [`Decision`]s, [`Explanation`]; [`GovernorError`] and its [`Remedy`] |
+//! | find and page | [`RequestQuery`], [`ApprovalQuery`], [`DecisionQuery`]; [`PageRequest`], [`Page`], [`Cursor`] |
+//! | follow what changed | [`ChangeFeed`], by [`Governor::store`] |
+//! | choose a store at run time | an `Arc<dyn` [`Provider`]`>`, which [`Governor::builder`] takes as well |
+//!
+//! The guides are in `docs/` of the repository; `docs/production.md` is the way from memory to
+//! Redis.
 
 pub mod approval;
 mod codec;
@@ -31,14 +50,14 @@ pub use decision::{
 pub use effects::{Change, ChangeKind, DataContract, Severity, SideEffect};
 pub use governor::{
     BuildError, CannotDecide, DryRun, ExecutionOutcome, ExecutionReport, Explanation, Governor,
-    GovernorBuilder, GovernorError, Limits, NextState, OnStale, Reachability,
+    GovernorBuilder, GovernorError, Limits, NextState, OnStale, Reachability, Remedy,
     RequirementExplanation, Resolution, Submission, SubmissionOutcome, SubmitOptions, TickItem,
     TickOutcome, TickReport, TooLarge, explain,
 };
 pub use ids::{
     ActorId, CorrelationId, Digest, Group, IdempotencyKey, InvalidName, Label, MutationType,
-    OperationId, ParseDigestError, ParseIdError, ParseTimestampError, RequestId, RequirementId,
-    Revision, Role, Slot, StateId, StateType, StateVersion, TenantId, Timestamp,
+    OperationId, ParseDigestError, ParseIdError, ParseNameError, ParseTimestampError, RequestId,
+    RequirementId, Revision, Role, Slot, StateId, StateType, StateVersion, TenantId, Timestamp,
 };
 pub use intent::{BlastRadius, BlastScope, Intent, Risk};
 pub use mutation::{

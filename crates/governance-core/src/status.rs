@@ -101,6 +101,8 @@ impl fmt::Display for Status {
     }
 }
 
+crate::ids::parse_by_name!(Status, "a status");
+
 /// A step of the state machine.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -402,7 +402,7 @@ async fn what_cannot_run_says_in_one_line_what_to_do() {
     )
     .await;
     let text = format!(
-        "error: there is no store under the key prefix {prefix}; check --key-prefix and --url"
+        "error: there is no store under the key prefix {prefix}; check --key-prefix, REDIS_KEY_PREFIX and --url"
     );
     none.is(2, "", &text);
     let mut exists = redis::cmd("DBSIZE");
@@ -440,7 +440,7 @@ async fn what_cannot_run_says_in_one_line_what_to_do() {
     run(&["verify", "--url", "http://x"], &[]).await.is(
         2,
         "",
-        "error: the configuration is invalid: REDIS_ADDR is not an address",
+        "error: the configuration is invalid: REDIS_ADDR is not an address: write host:port, redis://, rediss:// or unix://",
     );
     for prefix in ["a{b}", "a b", "*"] {
         let refused = ["verify", "--url", open_server.url(), "--key-prefix", prefix];

@@ -79,6 +79,8 @@ signals! {
     DatabaseUnknown "redis.database_unknown" InvalidInput Refused "the server has no database of this number; set a lower one, and 0 for a cluster",
     /// The client is set to a cluster and the server is none.
     NotACluster "redis.not_a_cluster" InvalidInput Refused "the server is not part of a cluster; switch cluster mode off, or name nodes of a cluster",
+    /// The client is set to Sentinel and the server is no sentinel.
+    NotASentinel "redis.not_a_sentinel" InvalidInput Refused "the server is no sentinel; name sentinels, or leave the name of the master out",
     /// The server does not speak the protocol version asked for.
     ProtocolUnsupported "redis.protocol_unsupported" Unsupported Refused "the server does not speak this protocol version",
     /// The server does not know the command.
@@ -269,8 +271,17 @@ fn of_extension(code: &str, detail: Option<&str>) -> Signal {
 /// Plain `ERR`: the text says what it is.
 fn of_text(detail: Option<&str>) -> Signal {
     let detail = detail.unwrap_or_default();
-    if detail.starts_with("unknown command") || detail.starts_with("Unknown command") {
-        Signal::CommandUnknown
+    let unknown = detail
+        .strip_prefix("unknown command")
+        .or_else(|| detail.strip_prefix("Unknown command"));
+    if let Some(command) = unknown {
+        let command = command.trim_start_matches([' ', '\'', '`']);
+        let named = command.get(.."SENTINEL".len()).unwrap_or_default();
+        if named.eq_ignore_ascii_case("SENTINEL") {
+            Signal::NotASentinel
+        } else {
+            Signal::CommandUnknown
+        }
     } else if detail.starts_with("max number of clients") {
         Signal::TooManyClients
     } else if detail.starts_with("DB index is out of range")
@@ -452,6 +463,18 @@ mod tests {
             (
                 "ERR unknown command 'FOO', with args",
                 Signal::CommandUnknown,
+                Never,
+                NotApplied,
+            ),
+            (
+                "ERR unknown command 'SENTINEL', with args beginning with: 'get-master-addr-by-name'",
+                Signal::NotASentinel,
+                Never,
+                NotApplied,
+            ),
+            (
+                "ERR unknown command `sentinel`, with args",
+                Signal::NotASentinel,
                 Never,
                 NotApplied,
             ),

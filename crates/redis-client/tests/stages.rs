@@ -148,3 +148,15 @@ async fn closing_takes_as_long_as_it_may() {
         assert!((limit..limit * 2).contains(&took), "{took:?}");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_no_sentinel_is_told_and_not_tried_again() {
+    let server = Server::start(Persistence::None).await;
+    let builder = config(server.url(), "no-sentinel").sentinel_master("main");
+    refused_at_once(
+        builder,
+        Signal::NotASentinel,
+        "leave the name of the master out",
+    )
+    .await;
+}

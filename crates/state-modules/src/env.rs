@@ -1,6 +1,6 @@
 //! Settings of capabilities from named values, which usually are environment variables.
 
-use std::{env::VarError, fmt, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, env::VarError, fmt, time::Duration};
 
 use redis_client::{Config, ConfigError, InstanceName, NotUnicode};
 use state_core::{
@@ -172,6 +172,39 @@ impl Settings {
             }),
             _ => Err(InvalidSettings(problems)),
         }
+    }
+
+    /// Which of these variables begin with `REDIS_` and are read by none of the instances: a name
+    /// that is misspelt, or one that is somebody else's. Nothing else notices the former; a
+    /// program that has the variables of its environment to itself tells them at its start.
+    ///
+    /// ```
+    /// use state_modules::{NamedTokens, Settings};
+    ///
+    /// let instances = [NamedTokens::default().instance, NamedTokens::new("jobs")?.instance];
+    /// let set = ["PATH", "REDIS_ADDR", "REDIS_JOBS_LOCK_TTL", "REDIS_KEY_PREFX"];
+    /// assert_eq!(Settings::unread(&instances, set), ["REDIS_KEY_PREFX"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn unread<I>(instances: &[InstanceName], variables: I) -> Vec<String>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let asked = RefCell::new(BTreeSet::new());
+        for instance in instances {
+            let note = |variable: &str| {
+                asked.borrow_mut().insert(variable.to_owned());
+                None
+            };
+            // What is missing is no matter here, only what is asked for.
+            let _ = Self::read(instance.clone(), &note);
+        }
+        let asked = asked.into_inner();
+        let of_redis = variables.into_iter().map(Into::into);
+        let of_redis = of_redis.filter(|name: &String| name.starts_with("REDIS_"));
+        of_redis.filter(|name| !asked.contains(name)).collect()
     }
 }
 

@@ -326,3 +326,25 @@ fn n_cl_5_two_instances_read_two_addresses() {
         ("second:6380".to_owned(), 0, "two".to_owned())
     );
 }
+
+#[test]
+fn what_nobody_reads_is_found_and_what_somebody_reads_is_not() {
+    let rows = ROWS.iter().chain(RULE).map(|row| row.0);
+    let all = rows.chain(OTHERS.iter().copied());
+    let client = SETTINGS.iter().map(|setting| setting.name());
+    let all: Vec<_> = all.chain(client).collect();
+    let jobs = InstanceName::new("jobs").unwrap();
+    let both = [InstanceName::default(), jobs.clone()];
+    let set = both
+        .iter()
+        .flat_map(|one| all.iter().map(|name| one.variable(name)));
+    assert_eq!(Settings::unread(&both, set.clone()), [""; 0]);
+    // Those of an instance that is not there are nobody's.
+    let of_jobs: Vec<_> = all.iter().map(|name| jobs.variable(name)).collect();
+    assert_eq!(Settings::unread(&both[..1], set), of_jobs);
+    let misspelt = ["REDIS_LOCK_TLL", "REDIS_URL", "LOCK_TLL", "redis_lock_tll"];
+    assert_eq!(
+        Settings::unread(&both, misspelt),
+        ["REDIS_LOCK_TLL", "REDIS_URL"]
+    );
+}

@@ -36,16 +36,15 @@ use axum::{
 };
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
-use redis_client::{Config, Status};
+use redis_client::Status;
 use serde::{Deserialize, Serialize};
 use state_core::{
-    Capability, Entropy as _, Namespace, OsEntropy,
-    cache::{Cache, CacheOptions, LoadOptions},
-    event::EventOptions,
-    rate_limit::{Limit, LimiterOptions, Rule},
-    session::{SessionKeys, SessionOptions},
+    Entropy as _, Namespace, OsEntropy,
+    cache::{Cache, LoadOptions},
+    rate_limit::{Limit, Rule},
+    session::SessionKeys,
 };
-use state_modules::{Backend, Health, NamedTokens, Root, modules};
+use state_modules::{Health, InUse, NamedTokens, Root, Settings, modules};
 use state_tower::{
     RateLimitLayer, RequestSession, RequestSessionError, SessionCookie, SessionLayer,
     TrustedProxies,
@@ -72,7 +71,8 @@ struct Arguments {
     /// What cache, rate limits and sessions are kept on.
     #[arg(long, value_enum, default_value = "memory")]
     backend: Kind,
-    /// The server, with `--backend redis`. Left out, the `REDIS_*` variables say it.
+    /// The server, with `--backend redis`. Left out, `REDIS_ADDR` says it. All other `REDIS_*`
+    /// variables hold either way, those of cache, sessions and limits too.
     #[arg(long)]
     redis_url: Option<String>,
     /// What every key starts with, with `--redis-url`: `state-service` if it is left out. Without
@@ -118,29 +118,34 @@ impl Arguments {
         Ok(())
     }
 
-    fn backend(&self) -> anyhow::Result<Backend> {
-        if let Kind::Memory = self.backend {
-            return Ok(Backend::Memory);
-        }
-        let Some(url) = &self.redis_url else {
-            return Ok(Backend::redis(Config::from_env()?));
+    /// The variables of the environment say everything, but for what the options say.
+    fn settings(&self, tokens: &NamedTokens) -> anyhow::Result<Settings> {
+        let said = |variable: &str| {
+            let kind = match self.backend {
+                Kind::Memory => "memory",
+                Kind::Redis => "redis",
+            };
+            let option = match (variable, &self.redis_url) {
+                ("REDIS_BACKEND", _) => kind,
+                ("REDIS_ADDR", Some(url)) => url,
+                ("REDIS_KEY_PREFIX", Some(_)) => self.key_prefix.as_deref().unwrap_or(KEY_PREFIX),
+                ("REDIS_PING_ON_BUILD", Some(_)) => "true",
+                _ => return std::env::var(variable).ok(),
+            };
+            Some(option.to_owned())
         };
-        let prefix = self.key_prefix.as_deref().unwrap_or(KEY_PREFIX);
-        let config = Config::builder().address(url).key_prefix(prefix);
-        Ok(Backend::redis(config.ping_on_build(true).build()?))
+        Ok(Settings::read(tokens.instance.clone(), &said)?)
     }
 
     /// What ids of sessions are hashed with. On Redis every instance needs the same; in memory it
     /// is made up, as no session outlives the process.
     fn session_keys(&self) -> anyhow::Result<SessionKeys> {
-        const SECRET: &str = "REDIS_SESSION_HASH_KEY";
-        if let Kind::Memory = self.backend {
-            let mut secret = [0; SessionKeys::MIN_BYTES];
-            OsEntropy.fill(&mut secret)?;
-            return Ok(SessionKeys::new(&secret)?);
+        if let Kind::Redis = self.backend {
+            anyhow::bail!("REDIS_SESSION_HASH_KEY is not set");
         }
-        let secret = std::env::var(SECRET).with_context(|| format!("{SECRET} is not set"))?;
-        SessionKeys::new(secret.as_bytes()).context(SECRET)
+        let mut secret = [0; SessionKeys::MIN_BYTES];
+        OsEntropy.fill(&mut secret)?;
+        Ok(SessionKeys::new(&secret)?)
     }
 }
 
@@ -282,36 +287,31 @@ async fn ready(State(service): State<Service>) -> Response {
         _ => StatusCode::OK,
     };
     let told = serde_json::json!({
-        "status": format!("{:?}", readiness.status).to_lowercase(),
+        "status": readiness.status.as_str(),
         "warnings": readiness.warnings,
     });
     (status, Json(told)).into_response()
 }
 
 fn root(arguments: &Arguments, tokens: &NamedTokens) -> anyhow::Result<Root> {
+    let settings = arguments.settings(tokens)?;
+    let keys = match settings.session_keys {
+        Some(keys) => keys,
+        None => arguments.session_keys()?,
+    };
+    let in_use = [
+        InUse::from(&settings.cache),
+        InUse::from(&settings.limiter),
+        InUse::from(&settings.session),
+    ];
+    let (places, people) = (Namespace::new("places")?, Namespace::new("people")?);
     let root = Root::builder()
-        .module(modules::instance(tokens, arguments.backend()?))
-        .module(modules::events(tokens, EventOptions::default()))
-        .module(modules::cache(
-            tokens,
-            Namespace::new("places")?,
-            CacheOptions::default(),
-        ))
-        .module(modules::rate_limit(tokens, LimiterOptions::default()))
-        .module(modules::session(
-            tokens,
-            Namespace::new("people")?,
-            arguments.session_keys()?,
-            SessionOptions::default(),
-        ))
-        .module(modules::health(
-            tokens,
-            vec![
-                Capability::Cache,
-                Capability::RateLimit,
-                Capability::Session,
-            ],
-        ));
+        .module(modules::instance(tokens, settings.backend))
+        .module(modules::events(tokens, settings.events))
+        .module(modules::cache(tokens, places, settings.cache))
+        .module(modules::rate_limit(tokens, settings.limiter))
+        .module(modules::session(tokens, people, keys, settings.session))
+        .module(modules::health(tokens, in_use));
     Ok(root.build()?)
 }
 
@@ -358,36 +358,12 @@ async fn router(
         .with_state(service))
 }
 
-/// Ends with Ctrl-C, or with what supervisors end a service with. From here on neither kills.
-#[cfg(unix)]
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ends with Ctrl-C. Where that cannot be waited for it serves until it is killed.
-#[cfg(not(unix))]
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending().await
-        }
-    })
-}
-
 /// Serves until it is stopped, and then until the calls that are under way have ended or their
 /// time is up.
 async fn listen(arguments: &Arguments, router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    let stop = stop().context("signals cannot be waited for")?;
+    let stop = examples::stop().context("signals cannot be waited for")?;
     writeln!(std::io::stdout(), "listening on {}", listener.local_addr()?)?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let (stopping, stopped) = oneshot::channel();

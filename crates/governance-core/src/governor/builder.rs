@@ -131,7 +131,8 @@ impl GovernorBuilder {
         self
     }
 
-    /// Adds a policy or a tree of policies. All that are added are asked, and one denial denies.
+    /// Adds a policy or a tree of policies; a closure becomes one by
+    /// [`policy_fn`](crate::policy_fn). All that are added are asked, and one denial denies.
     /// Policies are fixed once the governor is built.
     pub fn policy(mut self, policy: impl Into<PolicyTree>) -> Self {
         self.policies.push(policy.into());

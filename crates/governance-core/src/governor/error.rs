@@ -52,13 +52,15 @@ pub enum GovernorError {
     #[error("the mutation is not valid: {0}")]
     Invalid(#[source] ValidationErrors),
     /// The mutation is not registered with this governor.
-    #[error("no mutation called {mutation} is registered")]
+    #[error(
+        "no mutation called {mutation} is registered with this governor; see GovernorBuilder::register"
+    )]
     UnknownMutation {
         /// Its name.
         mutation: String,
     },
     /// The stored mutation cannot be read by this version of the code.
-    #[error("the stored mutation cannot be read")]
+    #[error("the stored mutation cannot be read by this program: {0}")]
     Upgrade(#[from] UpgradeError),
     /// A payload or state cannot be encoded or decoded.
     #[error("the {what} {source}")]
@@ -76,7 +78,7 @@ pub enum GovernorError {
         id: RequestId,
     },
     /// The record was tampered with.
-    #[error("the record of request {id} is not what was recorded")]
+    #[error("the record of request {id} is not what was recorded: {problem}")]
     Tampered {
         /// The request.
         id: RequestId,
@@ -108,7 +110,7 @@ pub enum GovernorError {
         existing: RequestId,
     },
     /// The operation id belongs to something somebody else did.
-    #[error("operation {operation} was done by somebody else")]
+    #[error("operation {operation} is what another actor did, or another act")]
     OperationReused {
         /// The operation.
         operation: OperationId,
@@ -156,11 +158,11 @@ pub enum GovernorError {
         attempts: u32,
     },
     /// The store failed.
-    #[error("the store failed")]
+    #[error("the store failed: {0}")]
     Store(#[source] StoreError),
     /// The store failed while writing and does not say whether it wrote. Repeat the call under
     /// this operation id to find out.
-    #[error("whether operation {operation} took effect is unknown")]
+    #[error("whether operation {operation} took effect is unknown: {source}")]
     Unknown {
         /// The operation id to repeat under.
         operation: OperationId,

@@ -16,7 +16,8 @@ use crate::{
 
 /// What to do when the state has moved since the approval.
 #[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnStale {
     /// Reject the request.
     Reject,
@@ -38,7 +39,26 @@ impl OnStale {
         Self::Revalidate,
         Self::AnyVersion,
     ];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::RenewApproval => "renew_approval",
+            Self::Revalidate => "revalidate",
+            Self::AnyVersion => "any_version",
+        }
+    }
 }
+
+impl std::fmt::Display for OnStale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+crate::ids::parse_by_name!(OnStale, "a staleness rule");
 
 /// What became of a request at an execution.
 #[non_exhaustive]

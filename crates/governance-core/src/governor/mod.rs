@@ -14,6 +14,7 @@ mod limits;
 mod people;
 mod prepared;
 mod read;
+mod remedy;
 mod submit;
 mod tick;
 mod update;
@@ -27,6 +28,7 @@ pub use error::GovernorError;
 pub use execute::{ExecutionOutcome, ExecutionReport, OnStale};
 pub use explain::{CannotDecide, Explanation, Reachability, RequirementExplanation, explain};
 pub use limits::{Limits, TooLarge};
+pub use remedy::Remedy;
 pub use submit::{Submission, SubmissionOutcome, SubmitOptions};
 pub use tick::{TickItem, TickOutcome, TickReport};
 

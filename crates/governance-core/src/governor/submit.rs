@@ -11,7 +11,7 @@ use crate::{
     context::{Context, Reason},
     decision::{DecisionKind, DenialReason, Lifecycle, PolicyEvent, PolicyPhase, RejectionCause},
     ids::{ActorId, IdempotencyKey, RequestId, StateId, Timestamp},
-    mutation::{DynMutation, Mutation, UpgradeError},
+    mutation::{DynMutation, Mutation, Origin, UpgradeError},
     policy::PolicySubject,
     request::{MutationRequest, Payload, Proposal, Scope},
     status::Status,
@@ -248,13 +248,14 @@ impl Governor {
     }
 
     fn read_back(&self, payload: &Payload) -> Result<Box<dyn DynMutation>, GovernorError> {
-        self.decode(payload).map_err(|error| match error {
-            GovernorError::Upgrade(UpgradeError::Payload(source)) => GovernorError::Payload {
-                what: "payload",
-                source,
-            },
-            error => error,
-        })
+        self.decode(payload, Origin::Encoded)
+            .map_err(|error| match error {
+                GovernorError::Upgrade(UpgradeError::Payload(source)) => GovernorError::Payload {
+                    what: "payload",
+                    source,
+                },
+                error => error,
+            })
     }
 
     /// How often policies are asked about one submission while they amend it.

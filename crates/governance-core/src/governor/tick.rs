@@ -20,6 +20,16 @@ pub enum TickOutcome {
     Failed(GovernorError),
 }
 
+impl std::fmt::Display for TickOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Expired => f.write_str("expired"),
+            Self::Skipped => f.write_str("skipped"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+        }
+    }
+}
+
 /// One due request.
 #[derive(Debug)]
 pub struct TickItem {
@@ -98,5 +108,24 @@ impl Governor {
                 None => return Ok(TickReport { items, more: false }),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{StoreError, StoreErrorKind};
+
+    #[test]
+    fn outcomes_are_told_in_words() {
+        let timeout = StoreError::new(StoreErrorKind::Timeout, "put", "no answer");
+        let told = [
+            TickOutcome::Expired,
+            TickOutcome::Skipped,
+            TickOutcome::Failed(timeout.into()),
+        ]
+        .map(|outcome| outcome.to_string());
+        let failed = "failed: the store failed: put: no answer";
+        assert_eq!(told, ["expired", "skipped", failed]);
     }
 }

@@ -8,6 +8,7 @@ mod name;
 mod request_id;
 mod time;
 mod version;
+mod word;
 
 pub(crate) use digest::json_is_canonical;
 pub use digest::{Digest, DigestWriter, ParseDigestError};
@@ -19,3 +20,5 @@ pub(crate) use name::{Shared, is_invisible};
 pub use request_id::{OperationId, ParseIdError, RequestId, Slot};
 pub use time::{ParseTimestampError, Timestamp};
 pub use version::{Revision, StateVersion};
+pub use word::ParseNameError;
+pub(crate) use word::parse_by_name;

@@ -139,6 +139,13 @@ impl ParseIdError {
 pub struct OperationId(Uuid);
 
 impl OperationId {
+    /// A new one, from the thread's cryptographic generator. Make it before the first call and
+    /// keep it: what is repeated has to be repeated under the same.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
     /// An operation id from 16 bytes. They must be unlike those of every other operation on the
     /// same request; random ones are.
     #[must_use]

@@ -70,8 +70,10 @@ pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Stable name, part of the stored payload.
     const TYPE: &'static str;
 
-    /// Version of the stored form. Raise it when the form changes in a way old bodies do not
-    /// decode in, and let [`Mutation::upgrade`] read those.
+    /// Version of the stored form. Raise it whenever a field is added, removed or means something
+    /// else, and let [`Mutation::upgrade`] read old bodies. A program does not execute a body
+    /// with fields it does not know ([`UpgradeError::UnknownField`]), nor one of a schema it does
+    /// not know: what it leaves out was part of what was approved.
     const SCHEMA: u32 = 1;
 
     /// Reads a body of an earlier schema.
@@ -149,11 +151,15 @@ pub trait Mutation: Serialize + DeserializeOwned + Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
     /// The schema is not known.
-    #[error("schema {schema} is not known")]
+    #[error("schema {schema} is not known; a newer program may have written it")]
     Unknown {
         /// The schema.
         schema: u32,
     },
+    /// The body has a field that the mutation does not know. It would be left out of what runs,
+    /// although it was part of what was approved.
+    #[error("it has a field that is not known; a newer program may have written it")]
+    UnknownField,
     /// The body is not what its schema says.
     #[error(transparent)]
     Payload(#[from] PayloadError),
@@ -165,6 +171,7 @@ impl UpgradeError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unknown { .. } => "upgrade.unknown_schema",
+            Self::UnknownField => "upgrade.unknown_field",
             Self::Payload(error) => error.code(),
         }
     }
@@ -302,7 +309,7 @@ impl From<InvalidName> for MutationError {
 }
 
 /// One thing that is wrong with a mutation on a state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
     /// Where in the mutation or state.
     pub path: String,
@@ -319,7 +326,10 @@ impl fmt::Display for Violation {
 }
 
 /// Everything that is wrong with a mutation on a state. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// As JSON it is the list of its violations.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+#[serde(transparent)]
 #[error("{}", Listed(.0))]
 pub struct ValidationErrors(Vec<Violation>);
 
@@ -365,6 +375,36 @@ impl ValidationErrors {
         } else {
             Err(Self::new(path, code, message))
         }
+    }
+
+    /// Nothing if every check holds, everything that is wrong if not: `?` after each check would
+    /// tell the first only.
+    ///
+    /// ```
+    /// use governance_core::ValidationErrors;
+    ///
+    /// let (name, percent) = ("", 120);
+    /// let wrong = ValidationErrors::all([
+    ///     ValidationErrors::check(!name.is_empty(), "name", "empty", "give it a name"),
+    ///     ValidationErrors::check(percent <= 100, "percent", "range", "at most 100"),
+    /// ]);
+    /// let wrong = wrong.unwrap_err();
+    /// assert_eq!(wrong.violations().len(), 2);
+    ///
+    /// let told = serde_json::to_value(&wrong)?;
+    /// assert_eq!(told[1]["path"], "percent");
+    /// assert_eq!(told[1]["code"], "range");
+    /// assert_eq!(told[1]["message"], "at most 100");
+    /// assert!(ValidationErrors::all([Ok(()), Ok(())]).is_ok());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The violations of all checks, in their order.
+    pub fn all(checks: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let wrong = checks.into_iter().filter_map(Result::err);
+        wrong.reduce(Self::and).map_or(Ok(()), Err)
     }
 
     /// Adds what else is wrong.

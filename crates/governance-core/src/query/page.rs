@@ -8,7 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::ids::Digest;
 
 /// In which order requests are listed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Order {
     /// As they were submitted, oldest first.
     #[default]
@@ -42,6 +45,14 @@ impl Order {
         }
     }
 }
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+crate::ids::parse_by_name!(Order, "an order");
 
 /// Which page of a listing a caller asks for.
 ///

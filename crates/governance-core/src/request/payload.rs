@@ -133,6 +133,12 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
     codec::encode(value, Bytes::copy_from_slice).map_err(|error| PayloadError::Encode(error.into()))
 }
 
+/// [`decode`], and whether the type knows every field there is.
+pub(crate) fn decode_watched<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, bool), PayloadError> {
+    let value = codec::decode_watched(bytes).map_err(|error| PayloadError::Decode(error.into()))?;
+    value.ok_or(PayloadError::TrailingBytes)
+}
+
 /// Decodes a payload or state, all of it.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
     let value = codec::decode(bytes).map_err(|error| PayloadError::Decode(error.into()))?;

@@ -37,6 +37,6 @@ impl IdSource for RandomIds {
     }
 
     fn operation_id(&self) -> OperationId {
-        OperationId::from_bytes(uuid::Uuid::new_v4().into_bytes())
+        OperationId::random()
     }
 }

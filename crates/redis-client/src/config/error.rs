@@ -77,13 +77,17 @@ impl fmt::Display for Problem {
             Self::NotADuration => "is not a number with a unit (ms, s, m, h, d)",
             Self::OutOfBounds => "is out of bounds",
             Self::NotAChoice => "is not one of the accepted words",
-            Self::NotAnAddress => "is not an address",
+            Self::NotAnAddress => {
+                "is not an address: write host:port, redis://, rediss:// or unix://"
+            }
             Self::AddressOptions => "has options after the address; use the settings instead",
             Self::SetTwice => "is set in two places",
             Self::Contradiction => "contradicts another setting",
             Self::UnreadableFile => "names a file that cannot be read",
             Self::NotACertificate => "names a file without PEM certificates",
-            Self::FeatureMissing => "needs a feature this program was built without",
+            Self::FeatureMissing => {
+                "needs the feature `tls` of redis-client, which this program was built without"
+            }
             Self::Prefix(problem) => problem.text(),
             Self::Name(problem) => problem.text(),
         })

@@ -21,6 +21,24 @@ pub enum Status {
     Down,
 }
 
+impl Status {
+    /// Stable lower-case name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What is worth a look.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -424,5 +442,11 @@ mod tests {
         ];
         let partly = HealthReport::judge(&config, "cluster", None, pool, Ok(some));
         assert_eq!(partly.status(), Status::Degraded);
+    }
+
+    #[test]
+    fn a_status_is_told_in_small_letters() {
+        let told = [Status::Up, Status::Degraded, Status::Down].map(|s| s.to_string());
+        assert_eq!(told, ["up", "degraded", "down"]);
     }
 }

@@ -116,7 +116,8 @@ impl Events {
 
     /// Reads a topic and tells a handler, until the subscription is closed or dropped.
     ///
-    /// It uses one connection of its own.
+    /// It uses one connection of its own. What was published through this `Events` or a clone of
+    /// it is left out, unless the options say [`SubscribeOptions::own`].
     ///
     /// # Panics
     ///

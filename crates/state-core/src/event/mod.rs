@@ -6,7 +6,9 @@
 //! [`Signal::Gap`]; nothing is missing in silence. An event may come twice to the log; who
 //! subscribes gets it once.
 //!
-//! It is not a queue: every subscription gets every event.
+//! It is not a queue: every subscription gets every event. The one exception is what was published
+//! through the same [`Events`]: that is left out, unless the subscription asks for it with
+//! [`SubscribeOptions::own`].
 //!
 //! ```
 //! use std::{error::Error, sync::Arc};

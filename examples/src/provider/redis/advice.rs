@@ -102,7 +102,7 @@ impl Advice {
             ),
             (
                 Topology::Sentinel { master },
-                Signal::MasterUnknown | Signal::CommandUnknown | Signal::ConnectFailed,
+                Signal::MasterUnknown | Signal::NotASentinel | Signal::ConnectFailed,
             ) => format!(
                 "no sentinel at {servers} knows a master {master:?} that serves: are these \
                  sentinels, and is that its name?"

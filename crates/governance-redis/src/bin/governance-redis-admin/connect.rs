@@ -82,7 +82,8 @@ pub(crate) async fn open(client: &Client, store: &Store) -> Result<RedisStore, F
             "there is no store under the key prefix {}",
             store.key_prefix
         );
-        return Err(Failure::new("admin.no_store", text).hint("check --key-prefix and --url"));
+        let hint = "check --key-prefix, REDIS_KEY_PREFIX and --url";
+        return Err(Failure::new("admin.no_store", text).hint(hint));
     };
     let partitions = store.partitions.unwrap_or(partitions);
     let opening = RedisStore::connect(client.clone(), options.partitions(partitions));
