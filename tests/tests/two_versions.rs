@@ -85,7 +85,11 @@ async fn an_older_program_does_not_execute_what_it_would_leave_out() {
             .unwrap_err();
         assert_eq!(refused.code(), "governor.upgrade");
         assert_eq!(refused.remedy(), Remedy::Investigate);
-        assert!(refused.to_string().contains("a field that is not known"));
+        assert!(
+            refused
+                .to_string()
+                .contains("a field that is not known, percent")
+        );
         assert!(older.dry_run(&id, &alice, OnStale::Reject).await.is_err());
     }
     let request = older.get(&id).await.unwrap();

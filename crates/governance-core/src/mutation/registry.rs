@@ -113,10 +113,8 @@ fn decode<M: Mutation>(
     if origin == Origin::Encoded {
         return Ok(Box::new(payload::decode::<M>(payload.body())?));
     }
-    let (mutation, is_whole) = payload::decode_watched::<M>(payload.body())?;
-    if is_whole {
-        Ok(Box::new(mutation))
-    } else {
-        Err(UpgradeError::UnknownField)
+    match payload::decode_watched::<M>(payload.body())? {
+        (mutation, None) => Ok(Box::new(mutation)),
+        (_, Some(field)) => Err(UpgradeError::UnknownField { field }),
     }
 }

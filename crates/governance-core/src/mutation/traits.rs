@@ -158,8 +158,11 @@ pub enum UpgradeError {
     },
     /// The body has a field that the mutation does not know. It would be left out of what runs,
     /// although it was part of what was approved.
-    #[error("it has a field that is not known; a newer program may have written it")]
-    UnknownField,
+    #[error("it has a field that is not known, {field}; a newer program may have written it")]
+    UnknownField {
+        /// The path of the first such field, at most 120 characters of it.
+        field: String,
+    },
     /// The body is not what its schema says.
     #[error(transparent)]
     Payload(#[from] PayloadError),
@@ -171,7 +174,7 @@ impl UpgradeError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unknown { .. } => "upgrade.unknown_schema",
-            Self::UnknownField => "upgrade.unknown_field",
+            Self::UnknownField { .. } => "upgrade.unknown_field",
             Self::Payload(error) => error.code(),
         }
     }

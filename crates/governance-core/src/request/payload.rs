@@ -133,8 +133,10 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
     codec::encode(value, Bytes::copy_from_slice).map_err(|error| PayloadError::Encode(error.into()))
 }
 
-/// [`decode`], and whether the type knows every field there is.
-pub(crate) fn decode_watched<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, bool), PayloadError> {
+/// [`decode`], and the path of a field that the type does not know, if there is one.
+pub(crate) fn decode_watched<T: DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<(T, Option<String>), PayloadError> {
     let value = codec::decode_watched(bytes).map_err(|error| PayloadError::Decode(error.into()))?;
     value.ok_or(PayloadError::TrailingBytes)
 }
