@@ -54,7 +54,10 @@ pub(crate) fn decode_watched<T: DeserializeOwned>(
     let mut input = rmp_serde::Deserializer::from_read_ref(bytes);
     let mut unread = None;
     let value = serde_ignored::deserialize(&mut input, |path| {
-        unread.get_or_insert_with(|| path.to_string().chars().take(PATH).collect());
+        // What a type skips otherwise, such as all of its input, is its own affair.
+        if matches!(path, serde_ignored::Path::Map { .. }) {
+            unread.get_or_insert_with(|| path.to_string().chars().take(PATH).collect());
+        }
     })?;
     Ok(at_end(&mut input).then_some((value, unread)))
 }
@@ -82,7 +85,7 @@ impl de::Visitor<'_> for Nothing {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde::{Deserialize, Serialize, Serializer};
+    use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
     use serde_json::json;
 
     use super::*;
@@ -229,6 +232,9 @@ mod tests {
         );
         assert_eq!(unread::<Choice>(&json!({"boxed": {"on": true}})), None);
         assert_eq!(unread::<Inner>(&json!({"on": true})), None);
+        // Whoever asks for nothing, or for a list of whatever, has left no field out.
+        assert_eq!(unread::<IgnoredAny>(&more), None);
+        assert_eq!(unread::<Vec<IgnoredAny>>(&json!([1, 2])), None);
         let long = json!({"on": true, "x".repeat(10_000): 1});
         assert_eq!(unread::<Inner>(&long).map(|path| path.len()), Some(PATH));
     }

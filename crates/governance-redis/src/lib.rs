@@ -16,6 +16,7 @@ mod partition;
 mod query;
 mod recent;
 mod regress;
+mod retention;
 mod script;
 mod shared;
 mod store;
@@ -26,7 +27,7 @@ use std::{fmt, sync::Arc};
 
 pub use admin::{
     Finding, FindingKind, MigrationError, MigrationReport, MigrationStep, PartitionStats,
-    PurgeReport, RebuildReport, Retention, Stats, VerifyReport,
+    PurgeReport, RebuildReport, Stats, VerifyReport,
 };
 pub use codec::NewerVersion;
 pub use error::PartitionsMoved;
@@ -35,6 +36,7 @@ pub use open::{OpenError, StoreLayout, Warning};
 pub use options::{Compression, Durability, RedisStoreOptions, Strictness};
 pub use redis_client::{Client, Config};
 pub use regress::StoreRegressed;
+pub use retention::Retention;
 use shared::Shared;
 
 /// Keeps everything in Redis, shared by every process that opens the same key prefix. A clone is

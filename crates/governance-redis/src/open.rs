@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use futures_util::{FutureExt as _, future::try_join_all};
+use governance_core::Status;
 use redis_client::{
     AppendFsync, BuildError, Client, ClientError, Config, ConfigError, InvalidPrefix, Key,
     KeyPrefix, Operation, Role, ServerFacts, Signal, Version, redis,
@@ -32,6 +33,12 @@ pub enum OpenError {
     InvalidPartitions {
         /// Partitions asked for.
         wanted: u16,
+    },
+    /// The retention names a status that is not final.
+    #[error("the retention names {status}, which is not final: what is under way is never removed")]
+    InvalidRetention {
+        /// The status.
+        status: Status,
     },
     /// The key prefix is not acceptable.
     #[error(transparent)]
@@ -112,6 +119,7 @@ impl OpenError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidPartitions { .. } => "open.invalid_partitions",
+            Self::InvalidRetention { .. } => "open.invalid_retention",
             Self::InvalidPrefix(_) => "open.invalid_prefix",
             Self::OtherPartitions { .. } => "open.other_partitions",
             Self::OtherLayout { .. } => "open.other_layout",
@@ -205,6 +213,11 @@ impl RedisStore {
         if !wanted.is_power_of_two() || wanted > RedisStoreOptions::MAX_PARTITIONS {
             return Err(OpenError::InvalidPartitions { wanted });
         }
+        let mut named = options.retention.statuses();
+        if let Some(status) = named.find(|status| !status.is_terminal()) {
+            return Err(OpenError::InvalidRetention { status });
+        }
+        drop(named);
         let prefix = full_prefix(&client, &options)?;
         // Boxed, here and below: a caller's future would otherwise hold all of the client's inside
         // its own type, deeper than the compiler follows.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use governance_core::Clock;
 
-use crate::codec::Schemas;
+use crate::{codec::Schemas, retention::Retention};
 
 /// What a crash or a failover may take, as the operator promises it. Checked when the store opens.
 #[non_exhaustive]
@@ -98,6 +98,7 @@ pub struct RedisStoreOptions {
     pub(crate) feed_capacity: u64,
     pub(crate) scan_limit: usize,
     pub(crate) cache_bytes: usize,
+    pub(crate) retention: Retention,
     /// Others only in tests.
     pub(crate) schemas: Schemas,
     pub(crate) clock: Option<Arc<dyn Clock>>,
@@ -115,6 +116,7 @@ impl Default for RedisStoreOptions {
             feed_capacity: 100_000,
             scan_limit: 2_000,
             cache_bytes: 16 << 20,
+            retention: Retention::default(),
             schemas: Schemas::PRESENT,
             clock: None,
         }
@@ -174,6 +176,13 @@ impl RedisStoreOptions {
     /// to go on from. Default 2 000, at least 1.
     pub const fn scan_limit(mut self, documents: usize) -> Self {
         self.scan_limit = if documents == 0 { 1 } else { documents };
+        self
+    }
+
+    /// How long requests are kept that are final. Nothing goes by itself: call
+    /// [`purge_finished`](crate::RedisStore::purge_finished) from time to time. Default for ever.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 

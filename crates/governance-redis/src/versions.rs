@@ -259,8 +259,13 @@ async fn what_the_newer_wrote_is_never_harmed_by_the_older() {
     let kinds: Vec<_> = report.findings().iter().map(crate::Finding::kind).collect();
     assert_eq!(kinds, [FindingKind::Unreadable; 2], "{report:?}");
     assert_eq!(both.older.rebuild().await.unwrap().unreadable(), 2);
-    let retention = crate::Retention::keep_all(std::time::Duration::ZERO);
-    let purge = both.older.purge_finished(&retention, None, 100).await;
+    let everything = crate::Retention::keep_all(std::time::Duration::ZERO);
+    let mut options = both.options.clone().retention(everything);
+    options.schemas = both.older.shared.options.schemas;
+    let purging = RedisStore::connect(both.client.clone(), options)
+        .await
+        .unwrap();
+    let purge = purging.purge_finished(None, 100).await;
     assert_eq!(purge.unwrap().purged(), 0);
     assert_eq!(
         [both.bytes(&theirs).await, both.bytes(&shared).await],

@@ -470,8 +470,7 @@ async fn what_cannot_run_says_in_one_line_what_to_do() {
     run(&server_only, &fast).await.is(
         2,
         "",
-        "error: the server does not know the command; with --sentinel-master, --url has to name \
-         sentinels; else the server is too old",
+        "error: the server is no sentinel; name sentinels, or leave the name of the master out",
     );
     for arguments in [
         &["explode"][..],

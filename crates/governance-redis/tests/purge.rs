@@ -8,14 +8,14 @@ use governance_core::{
     Act, Clock as _, IdSource as _, IdempotencyKey, Membership, MutationRequest, RequestStore as _,
     Status, Timestamp,
 };
-use governance_redis::{RedisStore, Retention};
+use governance_redis::{RedisStore, RedisStoreOptions, Retention};
 use governance_testkit::fixtures::{
     RequestBuilder, SeededIds, actor, approve, cancel, deny, fail, scope,
 };
 use redis_client::redis;
 use redis_harness::Persistence;
 
-use crate::support::{open, options, server};
+use crate::support::{client, open, options, server};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -59,18 +59,20 @@ async fn one(
     failed
 }
 
+/// Purges with an option, in as many steps as it takes.
 async fn walk(
-    store: &RedisStore,
+    (url, options): (&str, &RedisStoreOptions),
     retention: &Retention,
     limit: u16,
     remove: bool,
 ) -> BTreeMap<Status, u64> {
+    let store = open(url, &options.clone().retention(retention.clone())).await;
     let (mut found, mut after) = (BTreeMap::new(), None);
     loop {
         let report = if remove {
-            store.purge_finished(retention, after.as_ref(), limit).await
+            store.purge_finished(after.as_ref(), limit).await
         } else {
-            store.preview_purge(retention, after.as_ref(), limit).await
+            store.preview_purge(after.as_ref(), limit).await
         };
         let report = report.expect("an answer");
         assert!(report.purged() <= u64::from(limit));
@@ -115,10 +117,19 @@ async fn every_status_has_an_age_of_its_own_and_what_lives_stays() {
             .keep(Status::Canceled, 30 * DAY)
             .keep(Status::Rejected, 400 * DAY);
         let expected = BTreeMap::from([(Status::Canceled, 12), (Status::Rejected, 12)]);
-        assert_eq!(walk(&store, &retention, 5, false).await, expected);
+        assert_eq!(
+            walk((server.url(), &options), &retention, 5, false).await,
+            expected
+        );
         assert_eq!(store.stats().await.unwrap().requests(), 84, "nothing went");
-        assert_eq!(walk(&store, &retention, 5, true).await, expected);
-        assert_eq!(walk(&store, &retention, 5, true).await, BTreeMap::new());
+        assert_eq!(
+            walk((server.url(), &options), &retention, 5, true).await,
+            expected
+        );
+        assert_eq!(
+            walk((server.url(), &options), &retention, 5, true).await,
+            BTreeMap::new()
+        );
         let report = store.verify().await.unwrap();
         assert!(report.is_clean(), "{report:?}");
         assert_eq!(report.requests(), 60);
@@ -136,7 +147,10 @@ async fn every_status_has_an_age_of_its_own_and_what_lives_stays() {
         // Everything that is final, at once; what lives stays even then.
         let everything = Retention::keep_all(Duration::ZERO);
         let rest = BTreeMap::from([(Status::Canceled, 12), (Status::Rejected, 12)]);
-        assert_eq!(walk(&store, &everything, 1_000, true).await, rest);
+        assert_eq!(
+            walk((server.url(), &options), &everything, 1_000, true).await,
+            rest
+        );
         assert_eq!(store.stats().await.unwrap().requests(), 36);
         assert!(store.verify().await.unwrap().is_clean());
     }
@@ -145,30 +159,41 @@ async fn every_status_has_an_age_of_its_own_and_what_lives_stays() {
 #[tokio::test]
 async fn what_is_under_way_cannot_be_named() {
     let server = server(Persistence::None).await;
-    let store = open(server.url(), &options()).await;
+    let options = options();
     for status in Status::ALL {
         let retention = Retention::default().keep(status, DAY);
-        let result = store.purge_finished(&retention, None, 10).await;
-        assert_eq!(result.is_ok(), status.is_terminal(), "{status}");
+        let options = options.clone().retention(retention);
+        match RedisStore::connect(client(server.url()).await, options).await {
+            Ok(store) => {
+                assert!(status.is_terminal(), "{status}");
+                assert!(store.purge_finished(None, 10).await.is_ok());
+                assert!(store.purge_finished(None, 0).await.is_err());
+            }
+            Err(error) => {
+                assert!(!status.is_terminal(), "{status}");
+                assert_eq!(error.code(), "open.invalid_retention");
+            }
+        }
     }
-    let nothing = store.purge_finished(&Retention::default(), None, 10).await;
+    let store = open(server.url(), &options).await;
+    let nothing = store.purge_finished(None, 10).await;
     assert!(nothing.unwrap_err().to_string().contains("no status"));
-    let too_many = store
-        .purge_finished(&Retention::keep_all(DAY), None, 0)
-        .await;
-    assert!(too_many.is_err());
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_what_is_purged() {
     let server = server(Persistence::None).await;
-    let store = open(server.url(), &options()).await;
+    let options = options();
+    let store = open(server.url(), &options).await;
     let ids = SeededIds::new(1);
     for i in 0..20 {
         one(&store, &ids, Status::Canceled, 10, &format!("key-{i}")).await;
     }
     let all = Retention::keep_all(DAY);
-    assert_eq!(walk(&store, &all, 7, true).await[&Status::Canceled], 20);
+    assert_eq!(
+        walk((server.url(), &options), &all, 7, true).await[&Status::Canceled],
+        20
+    );
     let mut admin = server.connection().await;
     for kind in ["r", "b1", "z1", "q1", "x1", "k"] {
         let mut keys = redis::cmd("KEYS");

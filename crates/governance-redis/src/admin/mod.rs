@@ -8,7 +8,7 @@ mod stats;
 mod verify;
 
 pub use migrate::{MigrationError, MigrationReport, MigrationStep};
-pub use purge::{PurgeReport, Retention};
+pub use purge::PurgeReport;
 pub use rebuild::RebuildReport;
 pub use stats::{PartitionStats, Stats};
 pub use verify::{Finding, FindingKind, VerifyReport};

@@ -30,7 +30,11 @@ async fn command(cli: &Cli, client: &Client) -> Result<Answer, Failure> {
     if let Command::MigratePartitions { from, to, undo } = cli.command {
         return migrate(client, &cli.store, from, to, undo).await;
     }
-    let store = connect::open(client, &cli.store).await?;
+    let retention = match &cli.command {
+        Command::Purge(options) => retention(options),
+        _ => Retention::default(),
+    };
+    let store = connect::open(client, &cli.store, retention).await?;
     match &cli.command {
         Command::Verify => verify(&store).await,
         Command::Rebuild => rebuild(&store).await,
@@ -170,7 +174,6 @@ fn retention(options: &Purge) -> Retention {
 }
 
 async fn purge(store: &RedisStore, options: &Purge) -> Result<Answer, Failure> {
-    let retention = retention(options);
     let mut purged: BTreeMap<Status, u64> = BTreeMap::new();
     let (mut total, mut unreadable) = (0_u64, 0_u64);
     let mut after: Option<Cursor> = None;
@@ -180,13 +183,9 @@ async fn purge(store: &RedisStore, options: &Purge) -> Result<Answer, Failure> {
             break true;
         };
         let report = if options.dry_run {
-            store
-                .preview_purge(&retention, after.as_ref(), step)
-                .await?
+            store.preview_purge(after.as_ref(), step).await?
         } else {
-            store
-                .purge_finished(&retention, after.as_ref(), step)
-                .await?
+            store.purge_finished(after.as_ref(), step).await?
         };
         for (status, count) in report.by_status() {
             *purged.entry(*status).or_default() += count;

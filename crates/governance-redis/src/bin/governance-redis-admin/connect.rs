@@ -2,7 +2,9 @@
 
 use std::env;
 
-use governance_redis::{Durability, RedisStore, RedisStoreOptions, StoreLayout, Strictness};
+use governance_redis::{
+    Durability, RedisStore, RedisStoreOptions, Retention, StoreLayout, Strictness,
+};
 use redis_client::{Client, Config, ConfigError, ConfigProblem, InstanceName, NotUnicode, Problem};
 
 use crate::{cli::Store, failure::Failure};
@@ -75,8 +77,12 @@ pub(crate) fn options(store: &Store) -> RedisStoreOptions {
 }
 
 /// Opens a store that is there. One that is not is never set up from here.
-pub(crate) async fn open(client: &Client, store: &Store) -> Result<RedisStore, Failure> {
-    let options = options(store);
+pub(crate) async fn open(
+    client: &Client,
+    store: &Store,
+    retention: Retention,
+) -> Result<RedisStore, Failure> {
+    let options = options(store).retention(retention);
     let Some(StoreLayout { partitions, .. }) = RedisStore::layout(client, &options).await? else {
         let text = format!(
             "there is no store under the key prefix {}",

@@ -107,9 +107,7 @@ const fn hint_of(signal: Signal) -> Option<&'static str> {
             Some("use a user that may run all commands on the keys of the store")
         }
         Signal::MasterUnknown => Some("check --sentinel-master, and that --url names sentinels"),
-        Signal::CommandUnknown => {
-            Some("with --sentinel-master, --url has to name sentinels; else the server is too old")
-        }
+        Signal::CommandUnknown => Some("the server is too old"),
         Signal::SlotUnserved | Signal::ClusterDown => {
             Some("check that --url names nodes of a cluster, and that the cluster is complete")
         }
