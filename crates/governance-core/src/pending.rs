@@ -39,7 +39,7 @@ impl PendingReason {
 /// assert!(reasons.contains(PendingReason::Approval));
 /// assert!(reasons.iter().eq([PendingReason::Approval]));
 /// ```
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PendingReasons(u8);
 
 impl PendingReasons {

@@ -14,7 +14,7 @@ use crate::{
     effects::{Severity, SideEffect},
     ids::{Label, RequestId, StateVersion, Timestamp},
     intent::Intent,
-    mutation::{AnyState, DynMutation, Origin},
+    mutation::{AnyState, DynMutation},
     policy::{Amendment, PolicySubject, Ruling},
     request::{Draft, Failure, Judgement, MutationRequest, Payload, Scope},
     status::Status,
@@ -322,15 +322,11 @@ impl Governor {
     }
 
     /// The mutation of a payload.
-    pub(super) fn decode(
-        &self,
-        payload: &Payload,
-        origin: Origin,
-    ) -> Result<Box<dyn DynMutation>, GovernorError> {
+    pub(super) fn decode(&self, payload: &Payload) -> Result<Box<dyn DynMutation>, GovernorError> {
         let unknown = || GovernorError::UnknownMutation {
             mutation: payload.mutation().to_string(),
         };
-        let decoded = self.parts.registry.decode(payload, origin);
+        let decoded = self.parts.registry.decode(payload);
         Ok(decoded.ok_or_else(unknown)??)
     }
 
@@ -338,7 +334,7 @@ impl Governor {
         &self,
         request: &MutationRequest,
     ) -> Result<Box<dyn DynMutation>, GovernorError> {
-        let mutation = self.decode(request.proposal().payload(), Origin::Stored)?;
+        let mutation = self.decode(request.proposal().payload())?;
         let (stored, now) = (request.proposal().intent(), mutation.intent()?);
         // Policies may have raised the risk, nobody can have lowered it.
         if now.operation() != stored.operation() || now.risk_level() > stored.risk_level() {

@@ -1,7 +1,10 @@
 //! What to do about an error, for whoever passes it on.
 
 use super::GovernorError;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::{
+    request::PayloadError,
+    store::{StoreError, StoreErrorKind},
+};
 
 /// What is to be done about a [`GovernorError`]: what a program needs to choose a status, an alarm
 /// or another try, without a list of all errors.
@@ -25,7 +28,8 @@ use crate::store::{StoreError, StoreErrorKind};
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Remedy {
-    /// The caller asked for what cannot be. Nothing was changed; tell the caller.
+    /// The caller asked for what cannot be. Nothing was changed, but that what is overdue has
+    /// expired; tell the caller.
     TellCaller,
     /// Policies or the set-up are wrong. Nothing was changed; mend the program.
     MendProgram,
@@ -70,9 +74,8 @@ impl Remedy {
             | StoreErrorKind::Timeout
             | StoreErrorKind::Conflict
             | StoreErrorKind::AlreadyExists => Self::TryLater,
-            StoreErrorKind::Corrupt | StoreErrorKind::Denied | StoreErrorKind::Unexpected => {
-                Self::Investigate
-            }
+            StoreErrorKind::Denied => Self::MendProgram,
+            StoreErrorKind::Corrupt | StoreErrorKind::Unexpected => Self::Investigate,
         }
     }
 }
@@ -111,6 +114,11 @@ impl GovernorError {
             | Self::Port(_)
             | Self::Contended { .. } => Remedy::TryLater,
             Self::Unknown { .. } => Remedy::RepeatOperation,
+            // Its type is at fault: nothing of it is stored yet.
+            Self::Payload {
+                source: PayloadError::Encode(_) | PayloadError::UnreadField,
+                ..
+            } => Remedy::MendProgram,
             Self::Upgrade(_)
             | Self::Payload { .. }
             | Self::IntentChanged { .. }
@@ -131,17 +139,21 @@ mod tests {
 
     #[test]
     fn a_store_that_is_away_is_no_fault_of_the_caller() {
-        for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Timeout] {
-            assert_eq!(failed(kind).remedy(), Remedy::TryLater);
+        for (kind, remedy) in [
+            (StoreErrorKind::Unavailable, Remedy::TryLater),
+            (StoreErrorKind::Timeout, Remedy::TryLater),
+            (StoreErrorKind::Conflict, Remedy::TryLater),
+            (StoreErrorKind::AlreadyExists, Remedy::TryLater),
+            (StoreErrorKind::InvalidInput, Remedy::TellCaller),
+            (StoreErrorKind::TooLarge, Remedy::TellCaller),
+            (StoreErrorKind::Expired, Remedy::TellCaller),
+            (StoreErrorKind::NotFound, Remedy::TellCaller),
+            (StoreErrorKind::Denied, Remedy::MendProgram),
+            (StoreErrorKind::Corrupt, Remedy::Investigate),
+            (StoreErrorKind::Unexpected, Remedy::Investigate),
+        ] {
+            assert_eq!(failed(kind).remedy(), remedy, "{kind:?}");
         }
-        assert_eq!(
-            failed(StoreErrorKind::InvalidInput).remedy(),
-            Remedy::TellCaller
-        );
-        assert_eq!(
-            failed(StoreErrorKind::Corrupt).remedy(),
-            Remedy::Investigate
-        );
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::{
     context::{Context, Reason},
     decision::{DecisionKind, DenialReason, Lifecycle, PolicyEvent, PolicyPhase, RejectionCause},
     ids::{ActorId, IdempotencyKey, RequestId, StateId, Timestamp},
-    mutation::{DynMutation, Mutation, Origin, UpgradeError},
+    mutation::{DynMutation, Mutation, UpgradeError},
     policy::PolicySubject,
-    request::{MutationRequest, Payload, Proposal, Scope},
+    request::{MutationRequest, Payload, PayloadError, Proposal, Scope},
     status::Status,
     store::{Creation, Operation, StoreErrorKind},
 };
@@ -248,14 +248,15 @@ impl Governor {
     }
 
     fn read_back(&self, payload: &Payload) -> Result<Box<dyn DynMutation>, GovernorError> {
-        self.decode(payload, Origin::Encoded)
-            .map_err(|error| match error {
-                GovernorError::Upgrade(UpgradeError::Payload(source)) => GovernorError::Payload {
-                    what: "payload",
-                    source,
-                },
-                error => error,
-            })
+        let refuse = |source| GovernorError::Payload {
+            what: "payload",
+            source,
+        };
+        self.decode(payload).map_err(|error| match error {
+            GovernorError::Upgrade(UpgradeError::Payload(source)) => refuse(source),
+            GovernorError::Upgrade(UpgradeError::UnknownField) => refuse(PayloadError::UnreadField),
+            error => error,
+        })
     }
 
     /// How often policies are asked about one submission while they amend it.

@@ -6,7 +6,7 @@ mod state;
 mod traits;
 
 pub(crate) use erased::{AnyState, DynMutation};
+pub(crate) use registry::Registry;
 pub use registry::RegistryError;
-pub(crate) use registry::{Origin, Registry};
 pub use state::GovernedState;
 pub use traits::{Applied, Mutation, MutationError, UpgradeError, ValidationErrors, Violation};

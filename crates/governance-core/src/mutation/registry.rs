@@ -8,16 +8,7 @@ use crate::{
     request::{Payload, payload},
 };
 
-type Decode = fn(&Payload, Origin) -> Result<Box<dyn DynMutation>, UpgradeError>;
-
-/// Where a payload comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// This call encoded it.
-    Encoded,
-    /// A record: another version of the program may have written it.
-    Stored,
-}
+type Decode = fn(&Payload) -> Result<Box<dyn DynMutation>, UpgradeError>;
 
 struct Entry {
     mutation: TypeId,
@@ -94,27 +85,22 @@ impl Registry {
     pub(crate) fn decode(
         &self,
         payload: &Payload,
-        origin: Origin,
     ) -> Option<Result<Box<dyn DynMutation>, UpgradeError>> {
         self.0
             .get(payload.mutation())
-            .map(|entry| (entry.decode)(payload, origin))
+            .map(|entry| (entry.decode)(payload))
     }
 }
 
-fn decode<M: Mutation>(
-    payload: &Payload,
-    origin: Origin,
-) -> Result<Box<dyn DynMutation>, UpgradeError> {
+fn decode<M: Mutation>(payload: &Payload) -> Result<Box<dyn DynMutation>, UpgradeError> {
     payload.verify_if_read()?;
     if payload.schema() != M::SCHEMA {
         return Ok(Box::new(M::upgrade(payload.schema(), payload.body())?));
     }
-    if origin == Origin::Encoded {
-        return Ok(Box::new(payload::decode::<M>(payload.body())?));
-    }
-    match payload::decode_watched::<M>(payload.body())? {
-        (mutation, None) => Ok(Box::new(mutation)),
-        (_, Some(field)) => Err(UpgradeError::UnknownField { field }),
+    let (mutation, is_whole) = payload::decode_watched::<M>(payload.body())?;
+    if is_whole {
+        Ok(Box::new(mutation))
+    } else {
+        Err(UpgradeError::UnknownField)
     }
 }

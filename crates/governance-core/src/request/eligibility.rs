@@ -146,14 +146,12 @@ impl MutationRequest {
         if self.decisions.len() >= Draft::MAX_DECISIONS {
             return Err(RequestError::HistoryFull);
         }
+        self.check_in_time(now)?;
         // Until a deadline passes, time changes nothing about where the votes lead.
-        match self.due_at() {
-            Some(deadline) if deadline <= now => Err(RequestError::Overdue { deadline }),
-            _ => Ok(Poll {
-                request: self,
-                stage: self.open_stage(),
-            }),
-        }
+        Ok(Poll {
+            request: self,
+            stage: self.open_stage(),
+        })
     }
 }
 

@@ -302,6 +302,14 @@ impl MutationRequest {
             .min()
     }
 
+    /// Refuses when a deadline has passed.
+    fn check_in_time(&self, now: Timestamp) -> Result<(), RequestError> {
+        match self.due_at() {
+            Some(deadline) if deadline <= now => Err(RequestError::Overdue { deadline }),
+            _ => Ok(()),
+        }
+    }
+
     /// The latest deadline policies allow, if any of them set one at submission.
     #[must_use]
     pub fn latest_deadline(&self) -> Option<Timestamp> {

@@ -133,10 +133,8 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, PayloadError> {
     codec::encode(value, Bytes::copy_from_slice).map_err(|error| PayloadError::Encode(error.into()))
 }
 
-/// [`decode`], and the path of a field that the type does not know, if there is one.
-pub(crate) fn decode_watched<T: DeserializeOwned>(
-    bytes: &[u8],
-) -> Result<(T, Option<String>), PayloadError> {
+/// [`decode`], and whether the type knows every field there is.
+pub(crate) fn decode_watched<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, bool), PayloadError> {
     let value = codec::decode_watched(bytes).map_err(|error| PayloadError::Decode(error.into()))?;
     value.ok_or(PayloadError::TrailingBytes)
 }
@@ -160,6 +158,9 @@ pub enum PayloadError {
     /// Something follows it.
     #[error("has bytes behind its end")]
     TrailingBytes,
+    /// Its type writes a field that it does not read again, so nobody could execute it.
+    #[error("has a field that its type writes and does not read")]
+    UnreadField,
     /// It is not what its digest says.
     #[error("does not match its digest")]
     DigestMismatch,
@@ -173,6 +174,7 @@ impl PayloadError {
             Self::Encode(_) => "payload.encode",
             Self::Decode(_) => "payload.decode",
             Self::TrailingBytes => "payload.trailing_bytes",
+            Self::UnreadField => "payload.unread_field",
             Self::DigestMismatch => "payload.digest_mismatch",
         }
     }

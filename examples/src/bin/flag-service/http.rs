@@ -169,8 +169,8 @@ struct Opinion {
     reason: String,
 }
 
-/// Approves, and executes what is approved by that. If the flag has changed meanwhile people are
-/// asked again.
+/// Approves, and executes what is approved by that, or was and is not executed yet. If the flag has
+/// changed meanwhile people are asked again.
 async fn approve(
     State(service): State<Service>,
     Extension(session): Extension<RequestSession>,
@@ -178,9 +178,11 @@ async fn approve(
     Json(opinion): Json<Opinion>,
 ) -> Result<Json<Value>, Refusal> {
     let by = caller(&session).await?;
-    let request = service.governor.approve(&id, &by, opinion.reason).await?;
-    if request.status() != Status::Approved {
-        return Ok(Json(told(&request)));
+    if service.governor.get(&id).await?.status() != Status::Approved {
+        let request = service.governor.approve(&id, &by, opinion.reason).await?;
+        if request.status() != Status::Approved {
+            return Ok(Json(told(&request)));
+        }
     }
     let executing = service.governor.execute(&id, &by, OnStale::RenewApproval);
     Ok(Json(told(executing.await?.request())))

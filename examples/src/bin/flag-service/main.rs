@@ -30,7 +30,7 @@ use governance_redis::{RedisStore, RedisStoreOptions};
 use state_core::{Entropy as _, Namespace, OsEntropy, session::SessionKeys};
 use state_modules::{NamedTokens, Root, Settings, modules};
 use state_tower::{SessionCookie, SessionLayer};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     http::Password,
@@ -139,15 +139,15 @@ async fn run(arguments: &Arguments, tokens: &NamedTokens, root: &Root) -> anyhow
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let stop = examples::stop().context("signals cannot be waited for")?;
-    let place = service.governor.store().head().await?;
-    let following = tokio::spawn(service.clone().follow(place));
-    let ticking = tokio::spawn(service.tick());
     writeln!(std::io::stdout(), "listening on {}", listener.local_addr()?)?;
+    let place = service.begin().await?;
+    let mut beside = JoinSet::new();
+    beside.spawn(service.clone().follow(place));
+    beside.spawn(service.tick());
     let served = axum::serve(listener, router)
         .with_graceful_shutdown(stop)
         .await;
-    following.abort();
-    ticking.abort();
+    beside.shutdown().await;
     Ok(served?)
 }
 

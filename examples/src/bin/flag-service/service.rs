@@ -62,6 +62,14 @@ impl Service {
         Ok((flag.transpose()?.unwrap_or_default(), loaded.source()))
     }
 
+    /// Where to follow the change feed from. Nobody may have followed it before that place, so the
+    /// cache forgets everything.
+    pub(crate) async fn begin(&self) -> anyhow::Result<FeedToken> {
+        let head = self.governor.store().head().await?;
+        self.cache.invalidate_namespace().await?;
+        Ok(head)
+    }
+
     /// Follows the change feed from a place on: what was written is forgotten by the cache, what
     /// was executed is told. Every process does so for itself; forgetting twice does no harm.
     pub(crate) async fn follow(self, mut place: FeedToken) {
@@ -83,11 +91,7 @@ impl Service {
             Err(error) => Err(error),
         };
         let batch = match read {
-            Err(error) if error.kind() == StoreErrorKind::Expired => {
-                let head = feed.head().await?;
-                self.cache.invalidate_namespace().await?;
-                return Ok(head);
-            }
+            Err(error) if error.kind() == StoreErrorKind::Expired => return self.begin().await,
             read => read?,
         };
         for event in &batch.events {

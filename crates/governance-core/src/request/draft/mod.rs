@@ -120,10 +120,7 @@ impl Draft {
 
     /// Refuses when a deadline has passed: then all that is left is [`Draft::expire`].
     fn in_time(&self) -> Result<(), RequestError> {
-        match self.request.due_at() {
-            Some(deadline) if deadline <= self.act.at => Err(RequestError::Overdue { deadline }),
-            _ => Ok(()),
-        }
+        self.request.check_in_time(self.act.at)
     }
 
     pub(super) fn judge_submission(&mut self, judgement: &Judgement) -> Result<(), RequestError> {
