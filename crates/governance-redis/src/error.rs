@@ -137,7 +137,7 @@ const fn kind_of(kind: ErrorKind) -> StoreErrorKind {
         ErrorKind::Unavailable | ErrorKind::Closed => StoreErrorKind::Unavailable,
         ErrorKind::Timeout => StoreErrorKind::Timeout,
         ErrorKind::Denied => StoreErrorKind::Denied,
-        ErrorKind::InvalidInput => StoreErrorKind::InvalidInput,
+        // Nobody who calls a store chooses slots, topologies or commands.
         _ => StoreErrorKind::Unexpected,
     }
 }
@@ -210,7 +210,7 @@ mod tests {
                 Retry::SameOperation,
                 Unknown,
             ),
-            (Signal::CrossSlot, K::InvalidInput, Retry::Never, NotApplied),
+            (Signal::CrossSlot, K::Unexpected, Retry::Never, NotApplied),
             (Signal::Closed, K::Unavailable, Retry::Never, NotApplied),
         ] {
             let client = ClientError::new(signal, Operation::write("apply"));

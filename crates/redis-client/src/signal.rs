@@ -276,8 +276,8 @@ fn of_text(detail: Option<&str>) -> Signal {
         .or_else(|| detail.strip_prefix("Unknown command"));
     if let Some(command) = unknown {
         let command = command.trim_start_matches([' ', '\'', '`']);
-        let named = command.get(.."SENTINEL".len()).unwrap_or_default();
-        if named.eq_ignore_ascii_case("SENTINEL") {
+        let end = command.find(['\'', '`', ',', ' ']).unwrap_or(command.len());
+        if command[..end].eq_ignore_ascii_case("SENTINEL") {
             Signal::NotASentinel
         } else {
             Signal::CommandUnknown

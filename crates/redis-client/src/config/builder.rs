@@ -249,12 +249,18 @@ impl ConfigBuilder {
         let tls = self.tls_settings(&mut check);
         // Without a password there is no login, and a user that is named would not be used.
         check.that(
-            self.username.is_none() || self.password.is_some() || check.has("PASSWORD_FILE"),
+            self.username.is_none()
+                || self.password.is_some()
+                || check.has("PASSWORD")
+                || check.has("PASSWORD_FILE"),
             "PASSWORD",
             Problem::Missing,
         );
         check.that(
-            self.sentinel_username.is_none() || self.sentinel_password.is_some(),
+            self.sentinel_username.is_none()
+                || self.sentinel_password.is_some()
+                || check.has("SENTINEL_USERNAME")
+                || check.has("SENTINEL_PASSWORD"),
             "SENTINEL_PASSWORD",
             Problem::Missing,
         );
