@@ -77,6 +77,14 @@ impl BlastScope {
     }
 }
 
+impl std::fmt::Display for BlastScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+crate::ids::parse_by_name!(BlastScope, "how far a change reaches");
+
 /// An estimate of what a change touches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlastRadius {

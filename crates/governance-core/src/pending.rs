@@ -30,6 +30,14 @@ impl PendingReason {
     }
 }
 
+impl fmt::Display for PendingReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+crate::ids::parse_by_name!(PendingReason, "a reason to wait");
+
 /// What a request waits for: a set of [`PendingReason`]s, in their order.
 ///
 /// ```

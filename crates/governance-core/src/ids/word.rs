@@ -44,12 +44,18 @@ pub(crate) use parse_by_name;
 
 #[cfg(test)]
 mod tests {
-    use crate::{OnStale, Order, Risk, Status};
+    use crate::{BlastScope, OnStale, Order, PendingReason, Risk, Status};
 
     #[test]
     fn every_stable_name_is_read_back() {
         for status in Status::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        for scope in BlastScope::ALL {
+            assert_eq!(scope.to_string().parse(), Ok(scope));
+        }
+        for reason in PendingReason::ALL {
+            assert_eq!(reason.to_string().parse(), Ok(reason));
         }
         for risk in Risk::ALL {
             assert_eq!(risk.to_string().parse(), Ok(risk));
