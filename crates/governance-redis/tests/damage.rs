@@ -168,3 +168,42 @@ async fn a_store_that_lost_its_fence_is_refused_and_left_as_it_is() {
     let store = open(server.url(), &options).await;
     assert_eq!(picture(&store).await, before);
 }
+
+#[tokio::test]
+async fn counters_that_are_far_too_high_are_refused_and_not_gone_over() {
+    let (server, options) = filled().await;
+    let mut admin = server.connection().await;
+    let store = open(server.url(), &options).await;
+    let client = client(server.url()).await;
+    let whole = snapshot(&mut admin).await;
+    let mut keys = whole.keys();
+    let counters = keys.find(|key| kind(key) == Some('n')).expect("counters");
+    // More than there can be, and more than there are: ordinals, then entries of the journal.
+    for (at, byte) in [
+        (0, 0x7f),
+        (16, 0x7f),
+        (3, 0x7f),
+        (19, 0x7f),
+        (5, 2),
+        (21, 2),
+    ] {
+        let mut change = redis::cmd("SETRANGE");
+        change.arg(counters).arg(at).arg(&[byte]);
+        change.exec_async(&mut admin).await.expect("damaged");
+        let name = format!("{byte} at {at}");
+        for told in [
+            store.verify().await.map(drop),
+            store.rebuild().await.map(drop),
+            store.stats().await.map(drop),
+        ] {
+            let error = told.expect_err(&name);
+            assert!(error.to_string().contains("counters"), "{name}: {error}");
+        }
+        let moved =
+            RedisStore::migrate_partitions(client.clone(), options.clone(), 4, |_| {}).await;
+        let error = moved.expect_err(&name);
+        assert!(error.to_string().contains("counters"), "{name}: {error}");
+        put_back(&mut admin, &whole).await;
+    }
+    assert!(store.verify().await.expect("a report").is_clean());
+}

@@ -146,21 +146,19 @@ impl<'a> Fill<'a> {
         skip: u64,
     ) -> Result<(Ordinals, u64), MigrationError> {
         let mut lanes: Vec<Lane<'_, Row>> = Lane::of(self.old, &self.from).await?;
-        let mut ordinals: Ordinals = Vec::new();
-        for lane in &lanes {
-            let length = usize::try_from(lane.counters.ordinals).unwrap_or(0);
-            ordinals.push(vec![NONE; length]);
-        }
+        let mut ordinals: Ordinals = vec![Vec::new(); lanes.len()];
         let (mut next, mut batch) = (0_u64, Vec::new());
         while let Some((lane, row)) = lanes::next(self.old, &mut lanes).await? {
             if !self.is_mine(row.slot.id.slot().get()) {
                 continue;
             }
-            if let Some(place) = usize::try_from(row.ordinal)
-                .ok()
-                .and_then(|ordinal| ordinals[lane].get_mut(ordinal))
-            {
-                *place = next;
+            if let Ok(place) = usize::try_from(row.ordinal) {
+                // Grows with what was read, whatever the counters say.
+                let ordinals = &mut ordinals[lane];
+                if ordinals.len() <= place {
+                    ordinals.resize(place + 1, NONE);
+                }
+                ordinals[place] = next;
             }
             if next >= skip {
                 batch.push((lane, row));
