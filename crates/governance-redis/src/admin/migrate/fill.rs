@@ -9,6 +9,7 @@ use super::{
     MigrationError, MigrationReport,
     copy::{AT_ONCE, Copier, Piece, Progress, Put},
     lanes::{self, Lane, Row},
+    record::some_of_ours,
 };
 use crate::{
     admin::scan,
@@ -237,17 +238,17 @@ impl<'a> Fill<'a> {
         for partition in &self.from {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let (keys, next) = scan::some_keys(self.old, partition, "r:", at).await?;
+                let (mut keys, next) = scan::some_keys(self.old, partition, "r:", at).await?;
                 cursor = next;
-                let kinds = scan::kinds(self.old, partition, &keys).await?;
-                let mut records = Vec::new();
-                for (key, kind) in keys.into_iter().zip(kinds) {
+                keys.retain(|key| {
                     let rest = key.strip_prefix(partition.keys.start().as_bytes());
                     let id = rest.and_then(request_of);
-                    let is_mine = id.is_some_and(|id| self.is_mine(id.slot().get()));
-                    if kind == "string" && is_mine {
-                        records.push((self.moved(partition, &key)?, key));
-                    }
+                    id.is_some_and(|id| self.is_mine(id.slot().get()))
+                });
+                let kinds = scan::kinds(self.old, partition, &keys).await?;
+                let mut records = Vec::new();
+                for (key, _) in keys.into_iter().zip(kinds).filter(|(_, k)| k == "string") {
+                    records.push((self.moved(partition, &key)?, key));
                 }
                 let copies: Vec<Vec<u8>> = records.iter().map(|(copy, _)| copy.clone()).collect();
                 let kinds = scan::kinds(self.new, self.target, &copies).await?;
@@ -343,7 +344,7 @@ impl<'a> Fill<'a> {
         for partition in &self.from {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let (keys, next) = scan::some_keys(self.old, partition, "s:", at).await?;
+                let (keys, next) = some_of_ours(self.old, partition, "s:", at).await?;
                 cursor = next;
                 for keys in keys.chunks(64) {
                     let mut mget = redis::cmd("MGET");
@@ -382,7 +383,7 @@ impl<'a> Fill<'a> {
         for partition in &self.from {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let (buckets, next) = scan::some_keys(self.old, partition, "k:", at).await?;
+                let (buckets, next) = some_of_ours(self.old, partition, "k:", at).await?;
                 cursor = next;
                 for buckets in buckets.chunks(64) {
                     let fence = &partition.keys.fence;
@@ -393,21 +394,25 @@ impl<'a> Fill<'a> {
                             self.old.query(READ, fence, &all).await?;
                         Ok::<_, RedisError>((bucket, fields))
                     });
-                    let mut puts: Vec<Put> = Vec::new();
-                    for (bucket, fields) in try_join_all(reads).await? {
-                        for (field, id) in fields {
-                            let slot = id
+                    let mut fields: Vec<(RequestId, Put)> = Vec::new();
+                    for (bucket, found) in try_join_all(reads).await? {
+                        for (field, id) in found {
+                            let request = id
                                 .as_slice()
                                 .try_into()
                                 .ok()
                                 .and_then(|id| RequestId::from_bytes(id).ok())
-                                .ok_or(RedisError::Reply("no request id under a key"))?
-                                .slot();
-                            if self.is_mine(slot.get()) {
+                                .ok_or(RedisError::Reply("no request id under a key"))?;
+                            if self.is_mine(request.slot().get()) {
                                 let key = self.moved(partition, bucket)?;
-                                puts.push((key, Piece::Field(field, id)));
+                                fields.push((request, (key, Piece::Field(field, id))));
                             }
                         }
+                    }
+                    let mut puts: Vec<Put> = Vec::new();
+                    while !fields.is_empty() {
+                        let some = fields.drain(..fields.len().min(AT_ONCE)).collect();
+                        puts.extend(self.that_lead_somewhere(some).await?);
                     }
                     count += puts.len() as u64;
                     copier.put(puts, None).await?;
@@ -415,6 +420,20 @@ impl<'a> Fill<'a> {
             }
         }
         Ok(count)
+    }
+
+    /// Leaves out the keys of requests that were lost, and so not copied: they led nowhere before.
+    async fn that_lead_somewhere(
+        &self,
+        fields: Vec<(RequestId, Put)>,
+    ) -> Result<impl Iterator<Item = Put> + use<>, RedisError> {
+        let keys = &self.target.keys;
+        let record = |(id, _): &(RequestId, Put)| keys.request(id).as_str().into();
+        let records: Vec<Vec<u8>> = fields.iter().map(record).collect();
+        let kinds = scan::kinds(self.new, self.target, &records).await?;
+        let fields = fields.into_iter().zip(kinds);
+        let there = fields.filter(|(_, kind)| kind == "string");
+        Ok(there.map(|((_, put), _)| put))
     }
 
     /// Copies the change feed. Gives how many events there are.

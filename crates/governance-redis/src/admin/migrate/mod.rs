@@ -343,16 +343,14 @@ impl Job {
         report.keys += moved.keys;
         report.events += moved.events;
         copier.verdict()?;
-        let mut found = VerifyReport::default();
-        verify::check(new, partition, &mut found).await?;
         // What is wrong with a document was so before, and was copied as it is.
-        let mut index = found.findings().iter().filter(|finding| {
-            matches!(
-                finding.kind(),
-                FindingKind::Dangling | FindingKind::Missing | FindingKind::Stray
-            )
-        });
-        match index.next() {
+        let mut found = VerifyReport::only(&[
+            FindingKind::Dangling,
+            FindingKind::Missing,
+            FindingKind::Stray,
+        ]);
+        verify::check(new, partition, &mut found).await?;
+        match found.findings().first() {
             Some(first) => Err(MigrationError::Differs {
                 count: found.count(),
                 first: first.to_string(),

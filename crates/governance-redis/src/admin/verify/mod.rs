@@ -124,9 +124,19 @@ pub struct VerifyReport {
     entries: u64,
     count: u64,
     findings: Vec<Finding>,
+    /// The kinds that are of interest, all if none is named.
+    only: &'static [FindingKind],
 }
 
 impl VerifyReport {
+    /// A report that leaves all other kinds out.
+    pub(super) fn only(kinds: &'static [FindingKind]) -> Self {
+        Self {
+            only: kinds,
+            ..Self::default()
+        }
+    }
+
     /// Requests that were read.
     #[must_use]
     pub const fn requests(&self) -> u64 {
@@ -166,6 +176,9 @@ impl VerifyReport {
     }
 
     fn add(&mut self, kind: FindingKind, partition: &Partition, subject: impl Into<String>) {
+        if !self.only.is_empty() && !self.only.contains(&kind) {
+            return;
+        }
         self.count += 1;
         if self.findings.len() < LISTED {
             self.findings.push(Finding {
@@ -220,7 +233,7 @@ pub(super) async fn check(
             partition,
             generation,
         };
-        let mut found = VerifyReport::default();
+        let mut found = VerifyReport::only(report.only);
         check.run(&mut found).await?;
         if shared.fence(partition).await?.active == generation {
             report.merge(found);
