@@ -373,9 +373,9 @@ async fn partition(
         }
     }
     if fence.is_none() {
+        // Counters are only ever written behind a fence, and which generation of the index it named
+        // nobody knows: with the first one every listing might be empty.
         if counters.is_some() {
-            // They are only ever written behind a fence, and which generation of the index it named
-            // nobody knows: with the first one every listing might be empty.
             return Err(damaged("fence", &keys.fence));
         }
         fence = begin(client, keys).await?;
@@ -397,6 +397,17 @@ async fn partition(
     let counters = Counters::read(counters.as_deref());
     let counters = counters.map_err(|_| damaged("counters", &keys.counters))?;
     Ok((fence, counters))
+}
+
+/// Refuses a partition that has lost its fence.
+pub(crate) async fn has_no_lost_fence(
+    client: &Client,
+    keys: &PartitionKeys,
+) -> Result<(), OpenError> {
+    match stored(client, keys).await? {
+        (None, Some(_)) => Err(damaged("fence", &keys.fence)),
+        _ => Ok(()),
+    }
 }
 
 /// Fence and counters as they are stored, at one moment.

@@ -162,6 +162,12 @@ async fn a_store_that_lost_its_fence_is_refused_and_left_as_it_is() {
         // Nor does a handle of before begin anew what it is told to take as right.
         let error = store.accept_regression().await.expect_err(named);
         assert_eq!(error.code(), "open.damaged", "{error}");
+        if lost == [fence] {
+            let (client, options) = (client(server.url()).await, options.clone());
+            let moved = RedisStore::migrate_partitions(client, options, 4, |_| {}).await;
+            let error = moved.expect_err(named);
+            assert_eq!(error.code(), "open.damaged", "{error}");
+        }
         assert_eq!(snapshot(&mut admin).await, spoiled, "{named}");
         put_back(&mut admin, &whole).await;
     }

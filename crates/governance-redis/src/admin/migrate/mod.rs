@@ -31,7 +31,7 @@ use crate::{
     error::RedisError,
     keys::PartitionKeys,
     layout::{Fence, Gate, Layout, Moving},
-    open::{OpenError, full_prefix},
+    open::{OpenError, full_prefix, has_no_lost_fence},
     options::RedisStoreOptions,
     partition::{Counters, Partition},
     shared::{Found, Shared},
@@ -203,13 +203,17 @@ impl Job {
                 ..MigrationReport::default()
             });
         }
-        let moving = self.take_over(false).await?;
-        observe(MigrationStep::Freezing);
         let old = self.store(
             &self.record.layout.tags,
             self.record.layout.series,
             Fence::FIRST,
         );
+        for partition in &old.partitions {
+            // Undoing it could not tell what the fence was, either.
+            has_no_lost_fence(&self.client, &partition.keys).await?;
+        }
+        let moving = self.take_over(false).await?;
+        observe(MigrationStep::Freezing);
         for partition in &old.partitions {
             self.freeze(&old, partition).await?;
         }
