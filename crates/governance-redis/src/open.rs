@@ -20,6 +20,7 @@ use crate::{
 };
 
 const OPEN: Operation = Operation::write("open");
+const READ: Operation = Operation::read("open");
 
 /// A store that was not opened, and what to do about it.
 #[non_exhaustive]
@@ -362,27 +363,27 @@ async fn partition(
     from: u16,
     keys: &PartitionKeys,
 ) -> Result<(Fence, Counters), OpenError> {
-    let mut mget = redis::cmd("MGET");
-    mget.arg(&keys.fence).arg(&keys.counters);
-    let read = Operation::read("open");
-    let (fence, mut counters): (Option<String>, Option<Vec<u8>>) =
-        client.query(read, &keys.fence, &mget).await?;
-    let fence = match fence {
-        Some(fence) => Some(fence),
-        None => {
-            let mut set = redis::cmd("SET");
-            set.arg(&keys.fence)
-                .arg(Fence::FIRST.to_string())
-                .arg("NX")
-                .arg("GET");
-            // For MGET a value of another type is none; this refuses it.
-            let set: Result<_, ClientError> = client.query(OPEN, &keys.fence, &set).await;
-            set.map_err(|error| match error.signal() {
-                Signal::WrongType => damaged("fence", &keys.fence),
-                _ => OpenError::Client(error),
-            })?
+    let (mut fence, mut counters) = stored(client, keys).await?;
+    if counters.is_none() && has_ids(client, keys).await? {
+        // Numbers that begin anew would lead to requests there are. But somebody else may have
+        // begun just now.
+        (fence, counters) = stored(client, keys).await?;
+        if counters.is_none() {
+            return Err(damaged("counters", &keys.counters));
         }
-    };
+    }
+    if fence.is_none() {
+        // Counters are only ever written behind a fence, and which generation of the index it named
+        // nobody knows: with the first one every listing might be empty.
+        if counters.is_some() {
+            return Err(damaged("fence", &keys.fence));
+        }
+        fence = begin(client, keys).await?;
+        if fence.is_some() {
+            // Somebody else was faster, and may have written already.
+            counters = stored(client, keys).await?.1;
+        }
+    }
     let fence: Fence = match fence {
         Some(text) => text.parse().map_err(|_| damaged("fence", &keys.fence))?,
         None => Fence::FIRST,
@@ -393,24 +394,53 @@ async fn partition(
         // It began after the layout record was read.
         return Err(OpenError::Migrating { from, to });
     }
-    if counters.is_none() {
-        // Numbers that begin anew would lead to requests there are.
-        let ids = keys.ids(0);
-        let mut exists = redis::cmd("EXISTS");
-        exists.arg(&ids);
-        if client.query(read, &ids, &exists).await? {
-            // Somebody else may have begun just now.
-            let again: (Option<String>, Option<Vec<u8>>) =
-                client.query(read, &keys.fence, &mget).await?;
-            counters = again.1;
-            if counters.is_none() {
-                return Err(damaged("counters", &keys.counters));
-            }
-        }
-    }
     let counters = Counters::read(counters.as_deref());
     let counters = counters.map_err(|_| damaged("counters", &keys.counters))?;
     Ok((fence, counters))
+}
+
+/// Refuses a partition that has lost its fence.
+pub(crate) async fn has_no_lost_fence(
+    client: &Client,
+    keys: &PartitionKeys,
+) -> Result<(), OpenError> {
+    match stored(client, keys).await? {
+        (None, Some(_)) => Err(damaged("fence", &keys.fence)),
+        _ => Ok(()),
+    }
+}
+
+/// Fence and counters as they are stored, at one moment.
+async fn stored(
+    client: &Client,
+    keys: &PartitionKeys,
+) -> Result<(Option<String>, Option<Vec<u8>>), OpenError> {
+    let mut mget = redis::cmd("MGET");
+    mget.arg(&keys.fence).arg(&keys.counters);
+    Ok(client.query(READ, &keys.fence, &mget).await?)
+}
+
+/// Whether any request was ever stored.
+async fn has_ids(client: &Client, keys: &PartitionKeys) -> Result<bool, OpenError> {
+    let ids = keys.ids(0);
+    let mut exists = redis::cmd("EXISTS");
+    exists.arg(&ids);
+    Ok(client.query(READ, &ids, &exists).await?)
+}
+
+/// Sets the fence of a new partition; gives the one that is there already.
+async fn begin(client: &Client, keys: &PartitionKeys) -> Result<Option<String>, OpenError> {
+    let mut set = redis::cmd("SET");
+    set.arg(&keys.fence)
+        .arg(Fence::FIRST.to_string())
+        .arg("NX")
+        .arg("GET");
+    // For MGET a value of another type is none; this refuses it.
+    let set: Result<_, ClientError> = client.query(OPEN, &keys.fence, &set).await;
+    set.map_err(|error| match error.signal() {
+        Signal::WrongType => damaged("fence", &keys.fence),
+        _ => OpenError::Client(error),
+    })
 }
 
 fn damaged(what: &str, key: &Key) -> OpenError {

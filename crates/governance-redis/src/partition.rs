@@ -29,6 +29,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// What counts up stays below it: what is indexed holds an ordinal in five bytes.
+    const END: u64 = 1 << 40;
+
     /// Reads the value of the counters; without one everything is at zero.
     pub(crate) fn read(bytes: Option<&[u8]>) -> Result<Self, RedisError> {
         let Some(bytes) = bytes else {
@@ -38,13 +41,21 @@ impl Counters {
             Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
         };
         match (number(0), number(8), number(16), bytes.len()) {
-            (Some(ordinals), Some(stamp), Some(entries), 24) => Ok(Self {
-                ordinals,
-                stamp,
-                entries,
-            }),
-            _ => Err(RedisError::Reply("the counters are damaged")),
+            (Some(ordinals), Some(stamp), Some(entries), 24)
+                if ordinals < Self::END && entries < Self::END =>
+            {
+                Ok(Self {
+                    ordinals,
+                    stamp,
+                    entries,
+                })
+            }
+            _ => Err(Self::damaged()),
         }
+    }
+
+    pub(crate) const fn damaged() -> RedisError {
+        RedisError::Reply("the counters are damaged")
     }
 }
 
@@ -203,5 +214,12 @@ mod tests {
     fn damaged_counters_are_an_error() {
         assert_eq!(Counters::read(None).unwrap(), Counters::default());
         assert!(Counters::read(Some(b"12")).is_err());
+        let value = |numbers: [u64; 3]| numbers.map(u64::to_be_bytes).concat();
+        let most = (1 << 40) - 1;
+        let read = Counters::read(Some(&value([most, u64::MAX, most]))).unwrap();
+        assert_eq!((read.ordinals, read.stamp), (most, u64::MAX));
+        for wrong in [[1 << 40, 1, 1], [1, 1, 1 << 40], [u64::MAX, 1, 1]] {
+            assert!(Counters::read(Some(&value(wrong))).is_err(), "{wrong:?}");
+        }
     }
 }

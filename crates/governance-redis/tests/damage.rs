@@ -73,7 +73,8 @@ async fn damage_of_every_kind_is_found_and_what_is_clean_is_whole() {
     let mut tried = BTreeSet::new();
     let mut done: BTreeSet<(char, &str)> = BTreeSet::new();
     for key in whole.keys() {
-        // The fence and the feed are looked at by everybody who uses them.
+        // The fence and the feed are looked at by everybody who uses them; how a fence that is lost
+        // is noticed is a test of its own.
         let Some(kind) = kind(key).filter(|kind| !"ve".contains(*kind)) else {
             continue;
         };
@@ -130,4 +131,85 @@ async fn damage_of_every_kind_is_found_and_what_is_clean_is_whole() {
     assert_eq!(repaired, "bdqxz", "{done:?}");
     let kinds: BTreeSet<char> = done.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds.iter().collect::<String>(), "bdknoqrsxyz");
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_fence_is_refused_and_left_as_it_is() {
+    let (server, options) = filled().await;
+    let mut admin = server.connection().await;
+    let store = open(server.url(), &options).await;
+    let before = picture(&store).await;
+    // The index is in its second generation; nothing of the first is left.
+    store.rebuild().await.expect("a new index");
+    let whole = snapshot(&mut admin).await;
+    let of_kind = |letter: char| {
+        let mut keys = whole.keys().filter(|key| kind(key) == Some(letter));
+        keys.next().expect("a key")
+    };
+    let (fence, counters) = (of_kind('v'), of_kind('n'));
+    for (lost, named) in [
+        (vec![fence], "fence"),
+        (vec![fence, counters], "counters"),
+        (vec![counters], "counters"),
+    ] {
+        let mut del = redis::cmd("DEL");
+        del.arg(&lost).exec_async(&mut admin).await.expect("lost");
+        let spoiled = snapshot(&mut admin).await;
+        let error = RedisStore::connect(client(server.url()).await, options.clone()).await;
+        let error = error.expect_err(named);
+        assert_eq!(error.code(), "open.damaged", "{error}");
+        assert!(error.to_string().contains(named), "{error}");
+        // Nor does a handle of before begin anew what it is told to take as right.
+        let error = store.accept_regression().await.expect_err(named);
+        assert_eq!(error.code(), "open.damaged", "{error}");
+        if lost == [fence] {
+            let (client, options) = (client(server.url()).await, options.clone());
+            let moved = RedisStore::migrate_partitions(client, options, 4, |_| {}).await;
+            let error = moved.expect_err(named);
+            assert_eq!(error.code(), "open.damaged", "{error}");
+        }
+        assert_eq!(snapshot(&mut admin).await, spoiled, "{named}");
+        put_back(&mut admin, &whole).await;
+    }
+    let store = open(server.url(), &options).await;
+    assert_eq!(picture(&store).await, before);
+}
+
+#[tokio::test]
+async fn counters_that_are_far_too_high_are_refused_and_not_gone_over() {
+    let (server, options) = filled().await;
+    let mut admin = server.connection().await;
+    let store = open(server.url(), &options).await;
+    let client = client(server.url()).await;
+    let whole = snapshot(&mut admin).await;
+    let mut keys = whole.keys();
+    let counters = keys.find(|key| kind(key) == Some('n')).expect("counters");
+    // More than there can be, and more than there are: ordinals, then entries of the journal.
+    for (at, byte) in [
+        (0, 0x7f),
+        (16, 0x7f),
+        (3, 0x7f),
+        (19, 0x7f),
+        (5, 2),
+        (21, 2),
+    ] {
+        let mut change = redis::cmd("SETRANGE");
+        change.arg(counters).arg(at).arg(&[byte]);
+        change.exec_async(&mut admin).await.expect("damaged");
+        let name = format!("{byte} at {at}");
+        for told in [
+            store.verify().await.map(drop),
+            store.rebuild().await.map(drop),
+            store.stats().await.map(drop),
+        ] {
+            let error = told.expect_err(&name);
+            assert!(error.to_string().contains("counters"), "{name}: {error}");
+        }
+        let moved =
+            RedisStore::migrate_partitions(client.clone(), options.clone(), 4, |_| {}).await;
+        let error = moved.expect_err(&name);
+        assert!(error.to_string().contains("counters"), "{name}: {error}");
+        put_back(&mut admin, &whole).await;
+    }
+    assert!(store.verify().await.expect("a report").is_clean());
 }

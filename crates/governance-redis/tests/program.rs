@@ -504,8 +504,8 @@ async fn a_store_that_is_damaged_is_told_by_its_key() {
     rebuild.is(
         2,
         "",
-        "error: the script raised an error; something else writes under this key prefix; `verify` \
-         lists its keys as foreign",
+        "error: the script raised an error; something else writes under this key prefix, or the \
+         store is damaged; `verify` says which",
     );
     let verify = run(&[&["verify"], &about[..]].concat(), &[]).await;
     assert_eq!(verify.code, Some(1), "{}", verify.errors);
@@ -523,6 +523,20 @@ async fn a_store_that_is_damaged_is_told_by_its_key() {
     assert_eq!(moved.code, Some(2));
     let locked = "; nothing can be written until this is run again, or with --undo\n";
     assert!(moved.errors.ends_with(locked), "{}", moved.errors);
+    // One whose undoing was broken off cannot be run again, and is not said to be.
+    let mut get = redis::cmd("GET");
+    let layout = get.arg(format!("{prefix}:layout"));
+    let layout: String = layout.query_async(&mut admin).await.unwrap();
+    let mut layout: Value = serde_json::from_str(&layout).unwrap();
+    layout["moving"]["undone"] = true.into();
+    let mut set = redis::cmd("SET");
+    let set = set.arg(format!("{prefix}:layout")).arg(layout.to_string());
+    set.exec_async(&mut admin).await.unwrap();
+    run(&[&moving, &about[..]].concat(), &[]).await.is(
+        2,
+        "",
+        "error: the migration to 2 partitions is being undone; finish that first; run it with --undo",
+    );
     let undo = run(&[&moving, &["--undo"][..], &about].concat(), &[]).await;
     assert_eq!(undo.code, Some(0), "{}", undo.errors);
     let twice = [&moving, &["--partitions", "2"][..], &about].concat();

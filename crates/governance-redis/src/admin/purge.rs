@@ -98,7 +98,7 @@ impl RedisStore {
     ) -> Result<PurgeReport, StoreError> {
         let retention = &self.shared.options.retention;
         if retention.is_for_ever() {
-            let detail = "the options of the store name no status that does not stay for ever";
+            let detail = "no status is named in RedisStoreOptions::retention";
             let kind = StoreErrorKind::InvalidInput;
             return Err(StoreError::new(kind, "purge_finished", detail.to_owned()));
         }

@@ -108,6 +108,8 @@ async fn rebuild(
     report: &mut RebuildReport,
 ) -> Result<(), RedisError> {
     let before = shared.fence(partition).await?.for_writing()?;
+    // Nothing is begun that cannot be finished.
+    scan::sound_counters(shared, partition).await?;
     // A generation that was begun and left is not gone on with: nobody knows how far it came.
     let building = before.building.max(before.active) + 1;
     let during = raise(shared, partition, before, before.active, building).await?;

@@ -7,7 +7,7 @@ use redis_client::{Key, Operation, redis};
 use crate::{
     cache::IdSlot,
     error::RedisError,
-    keys::CHUNK,
+    keys::{CHUNK, JOURNAL_CHUNK, PartitionKeys},
     partition::{Counters, Partition},
     shared::Shared,
 };
@@ -33,6 +33,44 @@ pub(super) async fn counters(
     let value = shared.values(SCAN, partition, &key).await?.pop().flatten();
     Counters::read(value.as_deref())
 }
+
+/// The counters as they are now, if what they count is there: nobody is to go over more than was
+/// ever written. Two round trips.
+///
+/// One table that is lost is for the caller to find; so the one before the last will do, too.
+pub(super) async fn sound_counters(
+    shared: &Shared,
+    partition: &Partition,
+) -> Result<Counters, RedisError> {
+    let counters = counters(shared, partition).await?;
+    let keys = &partition.keys;
+    let mut wanted = Vec::new();
+    for (numbers, chunk, table) in [
+        (counters.ordinals, CHUNK, PartitionKeys::ids as Table),
+        (counters.entries, JOURNAL_CHUNK, PartitionKeys::journal),
+    ] {
+        let last = numbers.saturating_sub(1) / chunk;
+        if last > 0 {
+            let mut exists = redis::cmd("EXISTS");
+            exists.arg(table(keys, last)).arg(table(keys, last - 1));
+            wanted.push(exists);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(counters);
+    }
+    for answer in shared.together(SCAN, partition, wanted).await? {
+        let there: u64 =
+            redis::from_redis_value(answer).map_err(|_| RedisError::Reply("EXISTS"))?;
+        if there == 0 {
+            return Err(Counters::damaged());
+        }
+    }
+    Ok(counters)
+}
+
+/// The key of a chunk of a table.
+type Table = fn(&PartitionKeys, u64) -> Key;
 
 /// The rows of some ordinals of one chunk. Two round trips.
 pub(super) async fn rows(

@@ -78,7 +78,7 @@ impl RedisStore {
 }
 
 async fn of(shared: &Shared, partition: &Partition) -> Result<PartitionStats, RedisError> {
-    let counters = scan::counters(shared, partition).await?;
+    let counters = scan::sound_counters(shared, partition).await?;
     let generation = shared.fence(partition).await?.for_reading()?.active;
     let count = async |command: &str, key: redis_client::Key| {
         let mut command = redis::cmd(command);

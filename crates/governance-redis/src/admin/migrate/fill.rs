@@ -9,6 +9,7 @@ use super::{
     MigrationError, MigrationReport,
     copy::{AT_ONCE, Copier, Piece, Progress, Put},
     lanes::{self, Lane, Row},
+    record::some_of_ours,
 };
 use crate::{
     admin::scan,
@@ -146,21 +147,19 @@ impl<'a> Fill<'a> {
         skip: u64,
     ) -> Result<(Ordinals, u64), MigrationError> {
         let mut lanes: Vec<Lane<'_, Row>> = Lane::of(self.old, &self.from).await?;
-        let mut ordinals: Ordinals = Vec::new();
-        for lane in &lanes {
-            let length = usize::try_from(lane.counters.ordinals).unwrap_or(0);
-            ordinals.push(vec![NONE; length]);
-        }
+        let mut ordinals: Ordinals = vec![Vec::new(); lanes.len()];
         let (mut next, mut batch) = (0_u64, Vec::new());
         while let Some((lane, row)) = lanes::next(self.old, &mut lanes).await? {
             if !self.is_mine(row.slot.id.slot().get()) {
                 continue;
             }
-            if let Some(place) = usize::try_from(row.ordinal)
-                .ok()
-                .and_then(|ordinal| ordinals[lane].get_mut(ordinal))
-            {
-                *place = next;
+            if let Ok(place) = usize::try_from(row.ordinal) {
+                // Grows with what was read, whatever the counters say.
+                let ordinals = &mut ordinals[lane];
+                if ordinals.len() <= place {
+                    ordinals.resize(place + 1, NONE);
+                }
+                ordinals[place] = next;
             }
             if next >= skip {
                 batch.push((lane, row));
@@ -239,17 +238,17 @@ impl<'a> Fill<'a> {
         for partition in &self.from {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let (keys, next) = scan::some_keys(self.old, partition, "r:", at).await?;
+                let (mut keys, next) = scan::some_keys(self.old, partition, "r:", at).await?;
                 cursor = next;
-                let kinds = scan::kinds(self.old, partition, &keys).await?;
-                let mut records = Vec::new();
-                for (key, kind) in keys.into_iter().zip(kinds) {
+                keys.retain(|key| {
                     let rest = key.strip_prefix(partition.keys.start().as_bytes());
                     let id = rest.and_then(request_of);
-                    let is_mine = id.is_some_and(|id| self.is_mine(id.slot().get()));
-                    if kind == "string" && is_mine {
-                        records.push((self.moved(partition, &key)?, key));
-                    }
+                    id.is_some_and(|id| self.is_mine(id.slot().get()))
+                });
+                let kinds = scan::kinds(self.old, partition, &keys).await?;
+                let mut records = Vec::new();
+                for (key, _) in keys.into_iter().zip(kinds).filter(|(_, k)| k == "string") {
+                    records.push((self.moved(partition, &key)?, key));
                 }
                 let copies: Vec<Vec<u8>> = records.iter().map(|(copy, _)| copy.clone()).collect();
                 let kinds = scan::kinds(self.new, self.target, &copies).await?;
@@ -345,7 +344,7 @@ impl<'a> Fill<'a> {
         for partition in &self.from {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let (keys, next) = scan::some_keys(self.old, partition, "s:", at).await?;
+                let (keys, next) = some_of_ours(self.old, partition, "s:", at).await?;
                 cursor = next;
                 for keys in keys.chunks(64) {
                     let mut mget = redis::cmd("MGET");
@@ -384,7 +383,7 @@ impl<'a> Fill<'a> {
         for partition in &self.from {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let (buckets, next) = scan::some_keys(self.old, partition, "k:", at).await?;
+                let (buckets, next) = some_of_ours(self.old, partition, "k:", at).await?;
                 cursor = next;
                 for buckets in buckets.chunks(64) {
                     let fence = &partition.keys.fence;
@@ -395,21 +394,25 @@ impl<'a> Fill<'a> {
                             self.old.query(READ, fence, &all).await?;
                         Ok::<_, RedisError>((bucket, fields))
                     });
-                    let mut puts: Vec<Put> = Vec::new();
-                    for (bucket, fields) in try_join_all(reads).await? {
-                        for (field, id) in fields {
-                            let slot = id
+                    let mut fields: Vec<(RequestId, Put)> = Vec::new();
+                    for (bucket, found) in try_join_all(reads).await? {
+                        for (field, id) in found {
+                            let request = id
                                 .as_slice()
                                 .try_into()
                                 .ok()
                                 .and_then(|id| RequestId::from_bytes(id).ok())
-                                .ok_or(RedisError::Reply("no request id under a key"))?
-                                .slot();
-                            if self.is_mine(slot.get()) {
+                                .ok_or(RedisError::Reply("no request id under a key"))?;
+                            if self.is_mine(request.slot().get()) {
                                 let key = self.moved(partition, bucket)?;
-                                puts.push((key, Piece::Field(field, id)));
+                                fields.push((request, (key, Piece::Field(field, id))));
                             }
                         }
+                    }
+                    let mut puts: Vec<Put> = Vec::new();
+                    while !fields.is_empty() {
+                        let some = fields.drain(..fields.len().min(AT_ONCE)).collect();
+                        puts.extend(self.that_lead_somewhere(some).await?);
                     }
                     count += puts.len() as u64;
                     copier.put(puts, None).await?;
@@ -417,6 +420,20 @@ impl<'a> Fill<'a> {
             }
         }
         Ok(count)
+    }
+
+    /// Leaves out the keys of requests that were lost, and so not copied: they led nowhere before.
+    async fn that_lead_somewhere(
+        &self,
+        fields: Vec<(RequestId, Put)>,
+    ) -> Result<impl Iterator<Item = Put> + use<>, RedisError> {
+        let keys = &self.target.keys;
+        let record = |(id, _): &(RequestId, Put)| keys.request(id).as_str().into();
+        let records: Vec<Vec<u8>> = fields.iter().map(record).collect();
+        let kinds = scan::kinds(self.new, self.target, &records).await?;
+        let fields = fields.into_iter().zip(kinds);
+        let there = fields.filter(|(_, kind)| kind == "string");
+        Ok(there.map(|((_, put), _)| put))
     }
 
     /// Copies the change feed. Gives how many events there are.

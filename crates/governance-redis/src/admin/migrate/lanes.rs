@@ -41,7 +41,7 @@ impl<'a, T> Lane<'a, T> {
         for partition in partitions {
             lanes.push(Self {
                 partition,
-                counters: scan::counters(shared, partition).await?,
+                counters: scan::sound_counters(shared, partition).await?,
                 next: 0,
                 after: None,
                 is_done: false,

@@ -31,7 +31,7 @@ use crate::{
     error::RedisError,
     keys::PartitionKeys,
     layout::{Fence, Gate, Layout, Moving},
-    open::{OpenError, full_prefix},
+    open::{OpenError, full_prefix, has_no_lost_fence},
     options::RedisStoreOptions,
     partition::{Counters, Partition},
     shared::{Found, Shared},
@@ -203,13 +203,17 @@ impl Job {
                 ..MigrationReport::default()
             });
         }
-        let moving = self.take_over(false).await?;
-        observe(MigrationStep::Freezing);
         let old = self.store(
             &self.record.layout.tags,
             self.record.layout.series,
             Fence::FIRST,
         );
+        for partition in &old.partitions {
+            // Undoing it could not tell what the fence was, either.
+            has_no_lost_fence(&self.client, &partition.keys).await?;
+        }
+        let moving = self.take_over(false).await?;
+        observe(MigrationStep::Freezing);
         for partition in &old.partitions {
             self.freeze(&old, partition).await?;
         }
@@ -343,16 +347,14 @@ impl Job {
         report.keys += moved.keys;
         report.events += moved.events;
         copier.verdict()?;
-        let mut found = VerifyReport::default();
-        verify::check(new, partition, &mut found).await?;
         // What is wrong with a document was so before, and was copied as it is.
-        let mut index = found.findings().iter().filter(|finding| {
-            matches!(
-                finding.kind(),
-                FindingKind::Dangling | FindingKind::Missing | FindingKind::Stray
-            )
-        });
-        match index.next() {
+        let mut found = VerifyReport::only(&[
+            FindingKind::Dangling,
+            FindingKind::Missing,
+            FindingKind::Stray,
+        ]);
+        verify::check(new, partition, &mut found).await?;
+        match found.findings().first() {
             Some(first) => Err(MigrationError::Differs {
                 count: found.count(),
                 first: first.to_string(),

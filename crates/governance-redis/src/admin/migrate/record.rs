@@ -133,17 +133,27 @@ pub(super) async fn remove(
 ) -> Result<(), MigrationError> {
     let mut cursor = Some(0);
     while let Some(at) = cursor {
-        let (keys, next) = scan::some_keys(shared, partition, "", at).await?;
-        let kinds = scan::kinds(shared, partition, &keys).await?;
-        let keys = keys.into_iter().zip(kinds).filter(|(key, kind)| {
-            let is_kept = keep.is_some_and(|keep| keep.as_str().as_bytes() == key);
-            !is_kept && is_ours(partition, key, kind)
-        });
-        let keys: Vec<Vec<u8>> = keys.map(|(key, _)| key).collect();
+        let (mut keys, next) = some_of_ours(shared, partition, "", at).await?;
+        keys.retain(|key| keep.is_none_or(|keep| keep.as_str().as_bytes() != key));
         unlink(shared, partition, &keys).await?;
         cursor = next;
     }
     Ok(())
+}
+
+/// Some keys of a partition that begin like this, and where to go on, without those that are none of
+/// the store's.
+pub(super) async fn some_of_ours(
+    shared: &Shared,
+    partition: &Partition,
+    start: &str,
+    cursor: u64,
+) -> Result<(Vec<Vec<u8>>, Option<u64>), RedisError> {
+    let (keys, next) = scan::some_keys(shared, partition, start, cursor).await?;
+    let kinds = scan::kinds(shared, partition, &keys).await?;
+    let keys = keys.into_iter().zip(kinds);
+    let ours = keys.filter(|(key, kind)| is_ours(partition, key, kind));
+    Ok((ours.map(|(key, _)| key).collect(), next))
 }
 
 /// Whether a key is spelled and typed as one of the store's.

@@ -124,9 +124,19 @@ pub struct VerifyReport {
     entries: u64,
     count: u64,
     findings: Vec<Finding>,
+    /// The kinds that are of interest, all if none is named.
+    only: &'static [FindingKind],
 }
 
 impl VerifyReport {
+    /// A report that leaves all other kinds out.
+    pub(super) fn only(kinds: &'static [FindingKind]) -> Self {
+        Self {
+            only: kinds,
+            ..Self::default()
+        }
+    }
+
     /// Requests that were read.
     #[must_use]
     pub const fn requests(&self) -> u64 {
@@ -166,6 +176,9 @@ impl VerifyReport {
     }
 
     fn add(&mut self, kind: FindingKind, partition: &Partition, subject: impl Into<String>) {
+        if !self.only.is_empty() && !self.only.contains(&kind) {
+            return;
+        }
         self.count += 1;
         if self.findings.len() < LISTED {
             self.findings.push(Finding {
@@ -220,7 +233,7 @@ pub(super) async fn check(
             partition,
             generation,
         };
-        let mut found = VerifyReport::default();
+        let mut found = VerifyReport::only(report.only);
         check.run(&mut found).await?;
         if shared.fence(partition).await?.active == generation {
             report.merge(found);
@@ -246,8 +259,10 @@ struct Check<'a> {
 
 impl Check<'_> {
     async fn run(&self, report: &mut VerifyReport) -> Result<(), RedisError> {
-        let newest = scan::counters(self.shared, self.partition).await?.ordinals;
-        let mut kept = Kept::of(newest);
+        let newest = scan::sound_counters(self.shared, self.partition)
+            .await?
+            .ordinals;
+        let mut kept = Kept::default();
         for chunk in 0..newest.div_ceil(CHUNK) {
             let mut expected = Expected::default();
             let end = newest.min((chunk + 1) * CHUNK);
@@ -405,7 +420,8 @@ impl Check<'_> {
         Ok(self.score(&key, &member).await?.is_some())
     }
 
-    /// A difference counts if it is still there after the request was read again.
+    /// A difference counts if it is still there after the request was read again, and the request
+    /// was not written meanwhile. One that always is has nothing that lasts.
     async fn settle(
         &self,
         id: RequestId,
@@ -413,22 +429,29 @@ impl Check<'_> {
         term: &IndexTerm,
         report: &mut VerifyReport,
     ) -> Result<(), RedisError> {
-        let said = self.current(&id).await?;
-        let says = said
-            .as_ref()
-            .is_some_and(|index| index.terms().binary_search(term).is_ok());
-        let rows = self.rows(ordinal, ordinal + 1).await?;
-        let row = rows.first().filter(|row| row.id == id);
-        let has = match (term.class(), row) {
-            (Class::Bitmap, _) => self.bit(term, ordinal).await?,
-            (_, Some(row)) => self.has(row, term).await?,
-            (_, None) => return Ok(()),
-        };
-        let subject = format!("{id} under {}={}", term.dimension(), term.value());
-        match (says, has) {
-            (true, false) => report.add(FindingKind::Missing, self.partition, subject),
-            (false, true) => report.add(FindingKind::Stray, self.partition, subject),
-            _ => {}
+        for _ in 0..ATTEMPTS {
+            let before = self.shared.frame(&id).await?;
+            let index = before.as_ref().and_then(|it| Frame::salvage(it).ok());
+            let says = index.is_some_and(|frame| frame.index.terms().binary_search(term).is_ok());
+            let rows = self.rows(ordinal, ordinal + 1).await?;
+            let row = rows.first().filter(|row| row.id == id);
+            let has = match (term.class(), row) {
+                (Class::Bitmap, _) => self.bit(term, ordinal).await?,
+                (_, Some(row)) => self.has(row, term).await?,
+                (_, None) => return Ok(()),
+            };
+            if says == has {
+                return Ok(());
+            }
+            if self.shared.frame(&id).await? == before {
+                let kind = match says {
+                    true => FindingKind::Missing,
+                    false => FindingKind::Stray,
+                };
+                let subject = format!("{id} under {}={}", term.dimension(), term.value());
+                report.add(kind, self.partition, subject);
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -518,19 +541,24 @@ impl Check<'_> {
         report: &mut VerifyReport,
     ) -> Result<(), RedisError> {
         let rows = self.rows(ordinal, ordinal + 1).await?;
-        match rows.first() {
-            Some(row) => self.settle(row.id, ordinal, term, report).await,
-            None if self.bit(term, ordinal).await? => {
-                let subject = format!(
-                    "ordinal {ordinal} under {}={}",
-                    term.dimension(),
-                    term.value()
-                );
-                report.add(FindingKind::Stray, self.partition, subject);
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(row) = rows.first() {
+            return self.settle(row.id, ordinal, term, report).await;
         }
+        if !self.bit(term, ordinal).await? {
+            return Ok(());
+        }
+        // It may have been created between the two questions.
+        let rows = self.rows(ordinal, ordinal + 1).await?;
+        if let Some(row) = rows.first() {
+            return self.settle(row.id, ordinal, term, report).await;
+        }
+        let subject = format!(
+            "ordinal {ordinal} under {}={}",
+            term.dimension(),
+            term.value()
+        );
+        report.add(FindingKind::Stray, self.partition, subject);
+        Ok(())
     }
 
     /// Keys that are none of the store's, and members of sorted sets that no request has.
@@ -596,7 +624,12 @@ impl Check<'_> {
             let belong = found.iter().map(|(_, score)| self.belongs(key, *score));
             for ((member, score), belongs) in found.iter().zip(try_join_all(belong).await?) {
                 report.entries += 1;
-                if !belongs && self.still(key, member).await? {
+                // What came to it and went between two questions is neither.
+                if !belongs
+                    && self.still(key, member).await?
+                    && !self.belongs(key, *score).await?
+                    && self.still(key, member).await?
+                {
                     let key = String::from_utf8_lossy(key);
                     let subject = format!("ordinal {score} in {key}");
                     report.add(FindingKind::Stray, self.partition, subject);

@@ -268,8 +268,15 @@ async fn migrate(
     let report = match Box::pin(run).await {
         Ok(report) => report,
         Err(error) => {
-            if matches!(error, MigrationError::Differs { .. }) {
-                return Err(error.into());
+            match error {
+                // The first says what to do; with the second somebody else is at it.
+                MigrationError::Differs { .. } | MigrationError::TakenOver => {
+                    return Err(error.into());
+                }
+                MigrationError::Undone { .. } => {
+                    return Err(Failure::from(error).and("run it with --undo"));
+                }
+                _ => {}
             }
             let failure = Failure::from(error);
             // What it was doing is on record from its first step on.

@@ -111,9 +111,13 @@ const fn hint_of(signal: Signal) -> Option<&'static str> {
         Signal::SlotUnserved | Signal::ClusterDown => {
             Some("check that --url names nodes of a cluster, and that the cluster is complete")
         }
-        Signal::WrongType | Signal::ScriptFailed => {
+        Signal::WrongType => {
             Some("something else writes under this key prefix; `verify` lists its keys as foreign")
         }
+        Signal::ScriptFailed => Some(
+            "something else writes under this key prefix, or the store is damaged; `verify` says \
+             which",
+        ),
         Signal::CrossSlot | Signal::Moved => Some("use --cluster if this is a cluster"),
         Signal::ReadOnly => Some("name the primary"),
         Signal::ResponseTimeout => {
