@@ -1,11 +1,6 @@
 //! The command line of every scenario.
 
-use std::{
-    error::Error,
-    fmt::Display,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{error::Error, io, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
@@ -14,7 +9,7 @@ use crate::{
     Scene,
     fixed::VirtualClock,
     provider::{CannotOpen, Needs, ProviderArgs},
-    words_of,
+    tell, words_of,
 };
 
 #[derive(Debug, Parser)]
@@ -83,10 +78,4 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     error.chain().any(closed)
-}
-
-/// Says something beside the story.
-fn tell(line: impl Display) {
-    // Nobody is left to tell if this cannot be written.
-    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,4 +1,9 @@
-//! Errors in words.
+//! Errors in words, and where they are said.
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
 
 use governance_core::{GovernorError, StoreError};
 
@@ -25,6 +30,12 @@ pub fn words_of(error: &anyhow::Error) -> String {
     }
 }
 
+/// Says something beside the story or the service.
+pub fn tell(line: impl Display) {
+    // Nobody is left to tell if this cannot be written.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
@@ -35,7 +46,7 @@ mod tests {
     #[test]
     fn everything_is_said_once_and_the_code_at_the_end() {
         let store = StoreError::new(StoreErrorKind::Timeout, "load", "no answer")
-            .caused_by(std::io::Error::other("no answer"));
+            .caused_by(io::Error::other("no answer"));
         let error = Err::<(), _>(GovernorError::from(store)).context("line 3");
         assert_eq!(
             words_of(&error.unwrap_err()),

@@ -18,7 +18,7 @@ mod stop;
 mod story;
 
 pub use cli::run;
-pub use failure::words_of;
+pub use failure::{tell, words_of};
 pub use people::People;
 pub use report::{line_of, state_of};
 pub use scene::Scene;

@@ -17,7 +17,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Display,
     future::{IntoFuture as _, pending},
     io::Write as _,
     net::SocketAddr,
@@ -36,6 +35,7 @@ use axum::{
 };
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
+use examples::{tell, words_of};
 use redis_client::Status;
 use serde::{Deserialize, Serialize};
 use state_core::{
@@ -173,11 +173,6 @@ impl Service {
     }
 }
 
-/// Says it to whoever reads errors; where nobody does there is nobody to tell.
-fn tell(error: impl Display) {
-    let _ = writeln!(std::io::stderr(), "error: {error}");
-}
-
 /// What goes wrong behind a call. Details are for the log, not for the caller.
 struct Trouble(anyhow::Error);
 
@@ -189,7 +184,7 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        tell(examples::words_of(&self.0));
+        tell(format_args!("error: {}", words_of(&self.0)));
         StatusCode::SERVICE_UNAVAILABLE.into_response()
     }
 }
@@ -381,7 +376,7 @@ async fn listen(arguments: &Arguments, router: Router) -> anyhow::Result<()> {
     tokio::select! {
         served = serving.into_future() => Ok(served?),
         () = is_late => {
-            tell("calls that were under way were cut off");
+            tell("error: calls that were under way were cut off");
             Ok(())
         }
     }
@@ -406,7 +401,7 @@ async fn main() -> ExitCode {
     match serve(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(examples::words_of(&error));
+            tell(format_args!("error: {}", words_of(&error)));
             ExitCode::from(2)
         }
     }

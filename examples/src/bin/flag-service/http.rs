@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use examples::{tell, words_of};
 use governance_core::{
     Actor, Cursor, GovernorError, IdempotencyKey, MutationRequest, OnStale, PageRequest, Remedy,
     RequestId, StateId, Status, SubmitOptions,
@@ -18,10 +19,7 @@ use serde_json::{Value, json};
 use state_core::rate_limit::{Limit, Rule};
 use state_tower::{RequestSession, RequestSessionError, SessionLayer};
 
-use crate::{
-    flag::SetFlag,
-    service::{Service, tell},
-};
+use crate::{flag::SetFlag, service::Service};
 
 /// Entries of one page of an inbox.
 const PAGE: u16 = 20;
@@ -262,7 +260,7 @@ async fn flag(
     match service.flag(&id).await {
         Ok((flag, source)) => Ok(([("x-source", source.as_str())], Json(flag)).into_response()),
         Err(error) => {
-            tell(examples::words_of(&error));
+            tell(words_of(&error));
             let words = "flags cannot be read now";
             Err(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -23,7 +23,7 @@ use std::{io::Write as _, net::SocketAddr, process::ExitCode, sync::Arc, time::D
 
 use anyhow::Context as _;
 use clap::Parser;
-use examples::People;
+use examples::{People, tell, words_of};
 use governance_core::Provider;
 use governance_memory::MemoryStore;
 use governance_redis::{RedisStore, RedisStoreOptions};
@@ -32,10 +32,7 @@ use state_modules::{NamedTokens, Root, Settings, modules};
 use state_tower::{SessionCookie, SessionLayer};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{
-    http::Password,
-    service::{Service, tell},
-};
+use crate::{http::Password, service::Service};
 
 /// Serves feature flags, and changes of them that people approve.
 #[derive(Parser)]
@@ -166,7 +163,7 @@ async fn main() -> ExitCode {
     match serve(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(format_args!("error: {}", examples::words_of(&error)));
+            tell(format_args!("error: {}", words_of(&error)));
             ExitCode::from(2)
         }
     }

@@ -1,9 +1,9 @@
 //! The governor with a cache in front of it, and what has to run beside the calls.
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use examples::People;
+use examples::{People, tell, words_of};
 use governance_core::{
     FeedSubject, FeedToken, Governor, Provider, StateId, Status, StoreErrorKind, Timestamp,
     policy_fn,
@@ -77,7 +77,7 @@ impl Service {
             match self.step(&place).await {
                 Ok(next) => place = next,
                 Err(error) => {
-                    tell(format_args!("feed: {}", examples::words_of(&error)));
+                    tell(format_args!("feed: {}", words_of(&error)));
                     sleep(PAUSE).await;
                 }
             }
@@ -136,9 +136,4 @@ impl Service {
             }
         }
     }
-}
-
-/// Says it to whoever reads the log; where nobody does there is nobody to tell.
-pub(crate) fn tell(what: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{what}");
 }
