@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use governance_core::{
     Count, IdSource as _, MutationRequest, PageRequest, RequestQueries, RequestQuery, RequestStore,
@@ -13,7 +13,7 @@ use governance_testkit::fixtures::{RequestBuilder, SeededIds, actor, amend_deadl
 use redis_client::redis;
 use redis_harness::{Persistence, Server};
 
-use crate::support::{open, options, server};
+use crate::support::{open, options, polls::polls, server};
 
 const NOW: Timestamp = Timestamp::from_micros(1_900_000_000_000_000);
 
@@ -242,19 +242,6 @@ async fn damage_is_found_and_a_rebuild_repairs_it() {
         let found: BTreeSet<_> = found.items.iter().map(|request| *request.id()).collect();
         assert_eq!(found, expected);
     }
-}
-
-/// Polls a future so often at most, then drops it where it stands.
-async fn polls<F: Future>(future: F, mut left: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 /// The generations there are keys of.

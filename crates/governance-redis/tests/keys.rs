@@ -2,13 +2,13 @@
 
 mod support;
 
-use std::{collections::BTreeSet, future::Future, pin::pin, task::Poll};
+use std::collections::BTreeSet;
 
 use governance_redis::{KEYS, KeyPattern, RedisStore};
 use redis_client::redis;
 use redis_harness::{Persistence, Server, unique_prefix};
 
-use crate::support::{client, corpus::populate, open, options, server};
+use crate::support::{client, corpus::populate, open, options, polls::polls, server};
 
 /// Whether the parts of a key are what the parts of a pattern stand for.
 fn fits(pattern: &[&str], key: &[&str]) -> bool {
@@ -80,19 +80,6 @@ async fn check(server: &Server, prefix: &str) -> BTreeSet<&'static str> {
     seen
 }
 
-/// Polls a future so often at most, then drops it.
-async fn polls<F: Future>(future: F, mut left: usize) -> bool {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(false);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(|_| true)
-    })
-    .await
-}
-
 #[tokio::test]
 async fn every_key_of_a_store_is_in_the_table_once() {
     let server = server(Persistence::None).await;
@@ -112,7 +99,7 @@ async fn every_key_of_a_store_is_in_the_table_once() {
         for most in 1.. {
             let run = RedisStore::migrate_partitions(client.clone(), options.clone(), 4, |_| {});
             let done = polls(Box::pin(run), most * 50).await;
-            assert!(!done, "it was never seen under way");
+            assert!(done.is_none(), "it was never seen under way");
             let mut filled = redis::cmd("KEYS");
             filled.arg(format!("{prefix}:*:w"));
             let mut admin = server.connection().await;

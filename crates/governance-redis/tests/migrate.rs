@@ -2,12 +2,7 @@
 
 mod support;
 
-use std::{
-    future::Future,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-};
+use std::sync::Arc;
 
 use governance_core::{
     ChangeFeed as _, IdSource as _, PageRequest, RequestQueries as _, RequestQuery,
@@ -24,7 +19,9 @@ use redis_harness::{Cluster, Persistence, Server};
 use crate::support::{
     client,
     corpus::{NOW, Picture, populate},
-    open, options, patient, server,
+    open, options, patient,
+    polls::{polls, some_polls},
+    server,
 };
 
 const REQUESTS: usize = 130;
@@ -187,23 +184,6 @@ async fn a_store_goes_to_more_partitions_and_back_and_is_the_same() {
             .events
             .is_empty()
     );
-}
-
-/// Polls a future so often at most, then drops it where it stands.
-async fn polls<F: Future>(future: F, left: usize) -> Option<F::Output> {
-    some_polls(pin!(future), left).await
-}
-
-/// Polls a future so often at most, then leaves it where it stands.
-async fn some_polls<F: Future>(mut future: Pin<&mut F>, mut left: usize) -> Option<F::Output> {
-    std::future::poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 /// Waits until what was sent is done. A connection answers in order, and each node has two that are

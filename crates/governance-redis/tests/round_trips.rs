@@ -20,7 +20,7 @@ use governance_testkit::fixtures::{
     RequestBuilder, SeededIds, actor, actor_id, approve, complete, quorum, role, scope,
 };
 use redis_client::{Client, CommandEvent, Config, Observer};
-use redis_harness::Persistence;
+use redis_harness::{Persistence, Server};
 
 use crate::support::{options, patient, server};
 
@@ -49,15 +49,22 @@ impl Commands {
     }
 }
 
-#[tokio::test]
-async fn one_write_is_one_command() {
-    let server = server(Persistence::None).await;
+/// A client whose commands are counted.
+async fn counted(server: &Server) -> (Arc<Commands>, Client) {
     let commands = Arc::new(Commands::default());
     let config = patient(Config::builder().address(server.url()))
         .build()
-        .unwrap();
+        .expect("a configuration");
     let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
-    let client = Client::connect_observed(config, observer).await.unwrap();
+    let client = Client::connect_observed(config, observer).await;
+    let client = client.expect("a client");
+    (commands, client)
+}
+
+#[tokio::test]
+async fn one_write_is_one_command() {
+    let server = server(Persistence::None).await;
+    let (commands, client) = counted(&server).await;
     let options = options();
     let store = RedisStore::connect(client.clone(), options.clone())
         .await
@@ -108,12 +115,7 @@ async fn one_write_is_one_command() {
 #[tokio::test]
 async fn a_page_reads_what_it_returns() {
     let server = server(Persistence::None).await;
-    let commands = Arc::new(Commands::default());
-    let config = patient(Config::builder().address(server.url()))
-        .build()
-        .unwrap();
-    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
-    let client = Client::connect_observed(config, observer).await.unwrap();
+    let (commands, client) = counted(&server).await;
     let store = RedisStore::connect(client, options()).await.unwrap();
     let ids = SeededIds::new(1);
     for i in 0..300 {
@@ -148,12 +150,7 @@ async fn a_page_reads_what_it_returns() {
 #[tokio::test]
 async fn a_page_that_was_read_before_is_one_round_trip() {
     let server = server(Persistence::None).await;
-    let commands = Arc::new(Commands::default());
-    let config = patient(Config::builder().address(server.url()))
-        .build()
-        .unwrap();
-    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
-    let client = Client::connect_observed(config, observer).await.unwrap();
+    let (commands, client) = counted(&server).await;
     let options = options();
     let store = RedisStore::connect(client, options.clone()).await.unwrap();
     let ids = SeededIds::new(1);
@@ -227,12 +224,7 @@ async fn a_page_that_was_read_before_is_one_round_trip() {
 #[tokio::test]
 async fn a_cursor_that_was_made_up_does_not_make_the_store_search_where_nothing_is() {
     let server = server(Persistence::None).await;
-    let commands = Arc::new(Commands::default());
-    let config = patient(Config::builder().address(server.url()))
-        .build()
-        .unwrap();
-    let observer: Arc<dyn Observer> = Arc::<Commands>::clone(&commands);
-    let client = Client::connect_observed(config, observer).await.unwrap();
+    let (commands, client) = counted(&server).await;
     let store = RedisStore::connect(client, options()).await.unwrap();
     let ids = SeededIds::new(1);
     let request = RequestBuilder::new(&ids, NOW).asks(["bob"]);

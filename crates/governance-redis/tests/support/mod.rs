@@ -7,6 +7,7 @@
 
 pub mod corpus;
 pub mod load;
+pub mod polls;
 pub mod snapshot;
 pub mod topology;
 
