@@ -117,8 +117,8 @@ impl Check<'_> {
         unless_foreign(self.shared.query(VERIFY, &key, &get).await)
     }
 
-    /// Looks at keys that the index does not lead to. `rests` is what they are called behind the
-    /// tag; all of them are spelled and typed as the store does.
+    /// Looks at keys that the index does not lead to, each with what it is called behind the tag; all
+    /// of them are spelled and typed as the store does.
     pub(super) async fn beside(
         &self,
         keys: &[(&Vec<u8>, String)],
