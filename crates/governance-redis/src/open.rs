@@ -214,11 +214,9 @@ impl RedisStore {
         if !wanted.is_power_of_two() || wanted > RedisStoreOptions::MAX_PARTITIONS {
             return Err(OpenError::InvalidPartitions { wanted });
         }
-        let mut named = options.retention.statuses();
-        if let Some(status) = named.find(|status| !status.is_terminal()) {
+        if let Some(status) = options.retention.not_final() {
             return Err(OpenError::InvalidRetention { status });
         }
-        drop(named);
         let prefix = full_prefix(&client, &options)?;
         // Boxed, here and below: a caller's future would otherwise hold all of the client's inside
         // its own type, deeper than the compiler follows.

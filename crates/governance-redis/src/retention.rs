@@ -51,6 +51,11 @@ impl Retention {
         self.ages.is_empty()
     }
 
+    /// A status that is named although it is not final.
+    pub(crate) fn not_final(&self) -> Option<Status> {
+        self.statuses().find(|status| !status.is_terminal())
+    }
+
     /// The statuses that are named.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = Status> {
         self.ages.keys().copied()

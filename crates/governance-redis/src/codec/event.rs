@@ -70,9 +70,9 @@ impl Event {
                 revision: Revision::new(read_number(rest)?),
                 before: match read_text(rest)? {
                     "" => None,
-                    name => Some(status(name)?),
+                    name => Some(name.parse().ok()?),
                 },
-                after: status(read_text(rest)?)?,
+                after: read_text(rest)?.parse().ok()?,
             },
             PURGED => FeedSubject::Purged {
                 id: RequestId::from_bytes(read_bytes(rest)?).ok()?,
@@ -89,12 +89,6 @@ impl Event {
         };
         rest.is_empty().then_some(Self { scope, subject })
     }
-}
-
-fn status(name: &str) -> Option<Status> {
-    Status::ALL
-        .into_iter()
-        .find(|status| status.as_str() == name)
 }
 
 fn write_text(bytes: &mut Vec<u8>, text: &str) {
